@@ -1,0 +1,62 @@
+//! How a limit of requests in any five minutes becomes an even pace.
+
+use std::time::Duration;
+
+/// Spark counts requests in any window of this length (1,500 for IDX keys, 4,000 for VOW and back office).
+pub const WINDOW: Duration = Duration::from_mins(5);
+
+/// A reserved slot may be used this long after its time; then it is lost.
+pub const SLOT_LIFE: Duration = Duration::from_secs(10);
+
+/// The time between two slots, so that no window ever holds more than `limit`: a slot that lies just before a
+/// window may be used in it, hence the window and a slot's life together.
+pub fn spacing(limit: u32, window: Duration, slot_life: Duration) -> Duration {
+    (window + slot_life) / limit.max(1)
+}
+
+/// How many slots to reserve for `waiting` requests: few, since what is not used expires; some, so that a
+/// fast pace does not ask the database for each.
+pub fn block(waiting: usize, spacing: Duration, slot_life: Duration) -> u32 {
+    let within_half_a_life = (slot_life.as_secs_f64() / 2.0 / spacing.as_secs_f64().max(0.001)).floor();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounded by the clamp before it"
+    )]
+    let most = within_half_a_life.clamp(1.0, 64.0) as u32;
+    u32::try_from(waiting).unwrap_or(u32::MAX).clamp(1, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more_than_the_limit(
+            limit in 1u32..5000,
+            delays in prop::collection::vec(0u64..10_000, 50..400),
+        ) {
+            let spacing = spacing(limit, WINDOW, SLOT_LIFE);
+            let mut used: Vec<Duration> = delays
+                .iter()
+                .zip(0u32..)
+                .map(|(delay, slot)| spacing * slot + Duration::from_millis(*delay))
+                .collect();
+            used.sort();
+            for (first, from) in used.iter().enumerate() {
+                let inside = used[first..].iter().take_while(|at| **at - *from < WINDOW).count();
+                prop_assert!(inside <= limit as usize, "{inside} in a window of {limit}");
+            }
+        }
+
+        #[test]
+        fn a_block_never_outlives_its_slots(waiting in 0usize..10_000, limit in 1u32..100_000) {
+            let spacing = spacing(limit, WINDOW, SLOT_LIFE);
+            let count = block(waiting, spacing, SLOT_LIFE);
+            prop_assert!(count == 1 || spacing * count <= SLOT_LIFE);
+        }
+    }
+}

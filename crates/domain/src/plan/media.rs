@@ -1,0 +1,136 @@
+//! When relations are fetched, and what an answer settles.
+//!
+//! A set is fetched when its parent's fingerprint moved, replaced whole or not at all, and read a second time
+//! only if the first answer may have come from a cache: that closes the race of a photo that changes between
+//! the listing's read and the media's. At most two reads a change.
+
+use chrono::TimeDelta;
+
+use crate::record::{RelationMember, RelationSet};
+use crate::{Fingerprint, Relation, Timestamp};
+
+/// Reads that may come to nothing (an absent or incomplete set) before a state is put to rest.
+const MOST_TRIES: i32 = 3;
+
+/// What we know of one relation of one record before the answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The state of the parent for which the set is wanted; none on the fill walk.
+    pub wanted: Option<(String, Option<Timestamp>)>,
+    /// The state for which it was last fetched.
+    pub fetched: Option<(String, Option<Timestamp>)>,
+    /// Reads so far for this wanted state.
+    pub tries: i32,
+}
+
+/// When the relation is looked at next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Not before its parent changes.
+    AtRest,
+    /// At this time by Postgres' clock.
+    At(Timestamp),
+    /// Once the next sweep has shown that the parent lives.
+    AfterSweep,
+}
+
+/// What an answer settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the set in the answer replaces ours.
+    pub replace: bool,
+    /// The state that is wanted now: the answer's, unless that is older.
+    pub wanted: (String, Option<Timestamp>),
+    /// The state for which we now have the set.
+    pub fetched: Option<(String, Option<Timestamp>)>,
+    /// When to look next.
+    pub due: Due,
+    /// Reads counted for the wanted state.
+    pub tries: i32,
+}
+
+/// The state of a record that a relation depends on.
+pub fn fingerprint_for(
+    relation: Relation,
+    record: &Fingerprint,
+    modified_at: Option<Timestamp>,
+) -> Fingerprint {
+    match relation {
+        Relation::Media => record.clone(),
+        _ => Fingerprint::of_modification(modified_at),
+    }
+}
+
+/// Judges an answer: `state` is the parent's state in it, `set` the relation if it came along.
+pub fn judge(
+    known: &Known,
+    state: &Fingerprint,
+    set: Option<&RelationSet<'_>>,
+    now: Timestamp,
+    cache_window: TimeDelta,
+) -> Verdict {
+    let wanted_newest = known.wanted.as_ref().and_then(|(_, newest)| *newest);
+    let older = known.wanted.is_some() && state.is_older_than(wanted_newest);
+    let mine = (state.text.clone(), state.newest);
+    let moved = known.wanted.as_ref().is_some_and(|(text, _)| *text != mine.0);
+    let wanted = match &known.wanted {
+        Some(wanted) if older => wanted.clone(),
+        _ => mine.clone(),
+    };
+    // A state newer than the wanted one is a change of its own and gets its own two reads.
+    let tries = if moved && !older { 1 } else { known.tries + 1 };
+
+    let keep =
+        |due| Verdict { replace: false, wanted: wanted.clone(), fetched: known.fetched.clone(), due, tries };
+    let unusable = |set: &RelationSet<'_>| {
+        let hollow =
+            set.relation == Relation::Media && set.members.is_empty() && state.photos.unwrap_or(0) > 0;
+        set.incomplete || hollow
+    };
+    let Some(set) = set else {
+        // Absent three times: this role does not show it, so the state is recorded as fetched.
+        return if tries < MOST_TRIES {
+            keep(Due::At(now + cache_window))
+        } else {
+            Verdict { fetched: Some(mine), ..keep(Due::AtRest) }
+        };
+    };
+    if unusable(set) {
+        return keep(if tries < MOST_TRIES { Due::At(now + cache_window) } else { Due::AfterSweep });
+    }
+
+    let behind_ours = known.fetched.as_ref().is_some_and(|(_, newest)| state.is_older_than(*newest));
+    if behind_ours {
+        return keep(if tries < 2 { Due::At(now + cache_window) } else { Due::AfterSweep });
+    }
+    let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;
+    let settled_at = state.newest.map(|newest| newest + cache_window);
+    let fresh = settled_at.is_some_and(|settled| now < settled);
+    let due = match (older || fewer, fresh, tries) {
+        (true, _, tries) if tries >= 2 => Due::AfterSweep,
+        (false, true, tries) if tries >= 2 => Due::AtRest,
+        (true, _, _) => Due::At(now + cache_window),
+        (false, true, _) => Due::At(settled_at.unwrap_or(now)),
+        (false, false, _) => Due::AtRest,
+    };
+    Verdict { replace: true, wanted, fetched: Some(mine), due, tries }
+}
+
+/// What becomes of a relation whose parent did not answer: it waits for a sweep to say that the parent lives.
+pub fn unanswered(known: &Known) -> Verdict {
+    let wanted = known.wanted.clone().unwrap_or_default();
+    Verdict {
+        replace: false,
+        wanted,
+        fetched: known.fetched.clone(),
+        due: Due::AfterSweep,
+        tries: known.tries + 1,
+    }
+}
+
+/// PhotosCount equals the members of category Photo; a set without categories counts whole.
+fn photos_in(set: &RelationSet<'_>) -> usize {
+    let photos = set.members.iter().filter(|member| member.is_photo()).count();
+    let categorised = set.members.iter().any(RelationMember::has_category);
+    if categorised { photos } else { set.members.len() }
+}

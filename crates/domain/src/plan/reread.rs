@@ -1,0 +1,84 @@
+//! What a by-key read settles: rewinds, returned keys, missing keys.
+//!
+//! A copy with an older stamp is usually a stale cache. It is a true rewind if two by-key reads, a cache window
+//! apart, both show the same older content. A purged key that comes back without a newer stamp is believed
+//! once a by-key read, a cache window later, shows it.
+
+use crate::plan::change::{self, Change, Stored};
+use crate::{Hash, Timestamp};
+
+/// Why a key is read once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RereadReason {
+    /// A list showed an older copy than ours.
+    Rewind,
+    /// It came back soon after its purge, without a newer stamp.
+    Returned,
+    /// A sweep listed it and we do not have it.
+    Missing,
+    /// An event named it.
+    Event,
+}
+
+/// What the by-key read means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Take the copy as any other, and be done.
+    Take,
+    /// Take it although it is older, or although its key was purged: it is confirmed.
+    Force,
+    /// Look once more after a cache window; remember this content.
+    Again(Hash),
+    /// Nothing to take, and done: the sweep decides about keys that do not answer.
+    Done,
+}
+
+/// Decides what an answer to a by-key read means. `seen` is the content that an earlier read remembered.
+pub fn settle(
+    reason: RereadReason,
+    seen: Option<Hash>,
+    stored: Option<&Stored>,
+    answer: Option<(Hash, Option<Timestamp>)>,
+) -> Settled {
+    let Some((hash, modified_at)) = answer else { return Settled::Done };
+    match change::decide(stored, hash, modified_at) {
+        Change::Unchanged => Settled::Done,
+        Change::Insert if reason == RereadReason::Returned => Settled::Force,
+        Change::Insert | Change::Update => Settled::Take,
+        Change::Older if seen == Some(hash) => Settled::Force,
+        Change::Older => Settled::Again(hash),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Option<Timestamp> {
+        chrono::DateTime::from_timestamp(seconds, 0)
+    }
+
+    #[test]
+    fn a_rewind_is_believed_at_the_second_by_key_read_and_not_before() {
+        let stored = Stored { hash: Hash([1; 16]), modified_at: at(100) };
+        let answer = Some((Hash([2; 16]), at(50)));
+        let first = settle(RereadReason::Rewind, None, Some(&stored), answer);
+        assert_eq!(first, Settled::Again(Hash([2; 16])));
+        assert_eq!(settle(RereadReason::Rewind, Some(Hash([2; 16])), Some(&stored), answer), Settled::Force);
+        // Another older content in between is not the same rewind.
+        let changed = settle(RereadReason::Rewind, Some(Hash([3; 16])), Some(&stored), answer);
+        assert_eq!(changed, Settled::Again(Hash([2; 16])));
+    }
+
+    #[test]
+    fn a_key_that_does_not_answer_is_left_to_the_sweep() {
+        let stored = Stored { hash: Hash([1; 16]), modified_at: at(100) };
+        assert_eq!(settle(RereadReason::Missing, None, Some(&stored), None), Settled::Done);
+    }
+
+    #[test]
+    fn a_returned_key_that_answers_is_taken_back() {
+        let answer = Some((Hash([2; 16]), at(50)));
+        assert_eq!(settle(RereadReason::Returned, None, None, answer), Settled::Force);
+    }
+}

@@ -1,0 +1,153 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const COLUMNS: [&str; 3] = ["ListPrice", "City", "ListingKey"];
+
+fn shape() -> Shape {
+    Shape::new(Resource::Property, &COLUMNS, BTreeSet::from(["PrivateRemarks".to_owned()]))
+}
+
+fn hash_of(json: &str) -> Hash {
+    read(json, &shape()).map_or(Hash([0; 16]), |record| record.hash)
+}
+
+const PLAIN: &str =
+    r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1,"y":null}}"#;
+
+#[test]
+fn spelling_changes_no_hash() {
+    assert_ne!(hash_of(PLAIN), Hash([0; 16]));
+    for same in [
+        r#"{"City":"Fernhollow","ListPrice":1.0,"ListingKey":"1","Pool":["b","a"],"Sub":{"x":1e0}}"#,
+        r#"{"@odata.id":"https://other/Property('1')","ListingKey":"1","ListPrice":10e-1,"City":"Fern\u0068ollow","Pool":["a","b"],"Sub":{"@odata.type":"t","x":1}}"#,
+        r#"{"ListingKey":"1","ListPrice":7,"ListPrice":1,"City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1},"Gone":null}"#,
+        r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1},"Media":[{"MediaKey":"9"}],"PrivateRemarks":"secret"}"#,
+    ] {
+        assert_eq!(hash_of(same), hash_of(PLAIN), "{same}");
+    }
+}
+
+#[test]
+fn content_changes_the_hash() {
+    for other in [
+        r#"{"ListingKey":"1","ListPrice":1.01,"City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1}}"#,
+        r#"{"ListingKey":"1","ListPrice":"1","City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1}}"#,
+        r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":["a","b"],"Sub":{"x":1},"Buyer@Core.Permissions":"None"}"#,
+        r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":["a","b"],"Sub":{}}"#,
+        r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":[],"Sub":{"x":1}}"#,
+        r#"{"ListingKey":"1","ListPrice":1,"City":"Fernhollow","Pool":["ab"],"Sub":{"x":1}}"#,
+    ] {
+        assert_ne!(hash_of(other), hash_of(PLAIN), "{other}");
+    }
+}
+
+#[test]
+fn digits_beyond_a_float_count() {
+    let of = |price: &str| hash_of(&format!(r#"{{"ListingKey":"1","ListPrice":{price}}}"#));
+    assert_ne!(of("123456789012345678901234567890.10"), of("123456789012345678901234567890.11"));
+    assert_eq!(of("-0.0"), of("0"));
+    assert_eq!(of("12300e-2"), of("123"));
+}
+
+#[test]
+fn the_body_keeps_hidden_fields_and_drops_relations_noise_and_exclusions() {
+    let json = r#"{"@odata.id":"x","ListingKey":"1","Buyer@Core.Permissions":"None","Media":[],"Media@odata.nextLink":"y","PrivateRemarks":"s","PrivateRemarks@Core.Permissions":"None","A \"b\"":1}"#;
+    let record = read(json, &shape()).map(|record| record.body(&shape()));
+    assert_eq!(record.as_deref(), Ok(r#"{"ListingKey":"1","Buyer@Core.Permissions":"None","A \"b\"":1}"#));
+}
+
+#[test]
+fn one_pass_finds_key_stamps_columns_and_relations() {
+    let json = r#"{"ListingKey":"2025","ListPrice":525000.50,"City":null,"ModificationTimestamp":"2026-02-20T16:41:12Z","PhotosCount":2.0,"PhotosChangeTimestamp":"2026-02-20T16:40:05+00:00","VideosChangeTimestamp@Core.Permissions":"None","Media":[{"MediaKey":"m1","MediaCategory":"Photo"},{"MediaURL":"u"}],"Media@odata.nextLink":"more","Room":[]}"#;
+    let record = read(json, &shape());
+    let Ok(record) = record else { panic!("{record:?}") };
+    assert_eq!(record.key.as_str(), "2025");
+    assert_eq!(record.modified_at.map(|t| t.timestamp()), Some(1_771_605_672));
+    assert_eq!(record.columns, [Some("525000.50"), None, Some("\"2025\"")]);
+    assert_eq!(record.fingerprint.text, "p=2026-02-20T16:40:05Z P=2");
+    assert_eq!(record.fingerprint.photos, Some(2));
+    let media = record.relation(Relation::Media);
+    let keys: Vec<_> = media.iter().flat_map(|set| &set.members).map(|member| member.key.as_str()).collect();
+    assert_eq!(keys, ["m1", "1"], "a member without a key gets its ordinal");
+    assert!(media.is_some_and(|set| set.incomplete));
+    assert!(record.relation(Relation::Room).is_some_and(|set| set.members.is_empty()));
+    assert_eq!(record.relation(Relation::Unit), None, "an absent expansion is not an empty one");
+}
+
+#[test]
+fn without_a_visible_stamp_the_modification_counts() {
+    let json =
+        r#"{"ListingKey":"1","ModificationTimestamp":"2026-02-20T16:41:12Z","PhotosChangeTimestamp":null}"#;
+    let text = read(json, &shape()).map(|record| record.fingerprint.text);
+    assert_eq!(text.as_deref(), Ok("m=2026-02-20T16:41:12Z"));
+}
+
+#[test]
+fn a_record_without_a_usable_key_is_rejected_with_what_was_found() {
+    for (json, part) in [
+        (r#"{"ListPrice":1}"#, "the field is absent"),
+        (r#"{"ListingKey":17}"#, "17"),
+        (r#"{"ListingKey":""}"#, "\"\""),
+        ("[]", "not a JSON object"),
+    ] {
+        let reason =
+            read(json, &shape()).err().map(|rejected| rejected.reason.to_string()).unwrap_or_default();
+        assert!(reason.contains(part), "{json}: {reason}");
+    }
+}
+
+#[test]
+fn nesting_beyond_every_real_record_is_rejected_and_not_followed() {
+    let deep = format!(r#"{{"ListingKey":"1","A":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+    let rejected = read(&deep, &shape()).err();
+    assert!(matches!(rejected, Some(Rejected { reason: RejectReason::TooDeep { .. }, key: Some(_), .. })));
+}
+
+#[test]
+fn what_postgres_cannot_hold_is_replaced_in_place() {
+    for (before, after, count) in [
+        (r#"{"a":"x\u0000y"}"#, r#"{"a":"x\ufffdy"}"#, 1),
+        (r#"{"a":"x\\u0000y"}"#, r#"{"a":"x\\u0000y"}"#, 0),
+        (r#"{"a":"\\\u0000"}"#, r#"{"a":"\\\ufffd"}"#, 1),
+        (
+            r#"{"a":"\ud83d\ude00 \ud83d x \ude00 \u00e9 \ud83d\u0041"}"#,
+            r#"{"a":"\ud83d\ude00 \ufffd x \ufffd \u00e9 \ufffd\u0041"}"#,
+            3,
+        ),
+        (r#"{"a":"\n\t\\"}"#, r#"{"a":"\n\t\\"}"#, 0),
+        (r#""\u00"#, r#""\u00"#, 0),
+    ] {
+        let mut bytes = before.as_bytes().to_vec();
+        assert_eq!(scrub_in_place(&mut bytes), count, "{before}");
+        assert_eq!(String::from_utf8(bytes).as_deref(), Ok(after));
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in ".{0,200}") {
+        let _ = read(&text, &shape());
+        let _ = normalise_number(&text);
+        let mut bytes = text.into_bytes();
+        scrub_in_place(&mut bytes);
+    }
+
+    #[test]
+    fn scrubbed_strings_are_always_readable(units in prop::collection::vec(any::<u16>(), 0..40)) {
+        let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let mut json = format!("\"{escaped}\"").into_bytes();
+        scrub_in_place(&mut json);
+        let text: Result<String, _> = serde_json::from_slice(&json);
+        prop_assert!(text.is_ok_and(|text| !text.contains('\0')));
+    }
+
+    #[test]
+    fn a_number_means_the_same_however_it_is_spelled(digits in -1_000_000_000i64..1_000_000_000, zeros in 0usize..6) {
+        let plain = normalise_number(&digits.to_string());
+        let shifted = normalise_number(&format!("{digits}{}e-{zeros}", "0".repeat(zeros)));
+        prop_assert_eq!(plain, shifted);
+    }
+}
