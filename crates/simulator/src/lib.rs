@@ -1,0 +1,27 @@
+//! A second, independent Spark, and a throw-away Postgres.
+//!
+//! Tests and the demo need a feed that misbehaves on demand and a database that leaves nothing behind.
+//! The rule: this room imports none of ours. What it serves it knows from Spark's documents alone, so a
+//! misunderstanding in the fetcher cannot hide by being made twice.
+
+pub mod postgres;
+
+mod clock;
+mod faults;
+mod http;
+mod journal;
+mod market;
+mod odata;
+mod server;
+mod trap;
+mod world;
+
+pub use self::{
+    clock::Clock,
+    faults::{ErrorShape, Fault, Faults, InTrouble, Trouble},
+    journal::{Entry, Journal},
+    market::{Market, MarketSettings, Move},
+    server::{Settings, Simulator},
+    trap::Trap,
+    world::{PhotoChange, Resource, Shape, World},
+};

@@ -1,0 +1,390 @@
+//! The simulator as a server: who may ask, how often, and what becomes of the answer on its way.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    clock::Clock,
+    faults::{ErrorShape, Faults, Trouble},
+    http::{self, Delivery, Request, Response},
+    journal::{Entry, Journal},
+    market::{Market, MarketSettings},
+    odata::{self, Answer, Context, PATH},
+    world::{Census, Shape, World},
+};
+
+/// Longer request lines are refused with 414.
+const LONGEST_URL: usize = 8 * 1_024;
+
+/// How a simulator is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The one token that is right.
+    pub token: String,
+    /// What the whole market is drawn from.
+    pub seed: u64,
+    /// Listings at first.
+    pub listings: usize,
+    /// Members at first; in proportion to the listings if not said. Offices and teams follow.
+    pub members: Option<usize>,
+    /// Open houses at first; in proportion to the listings if not said.
+    pub open_houses: Option<usize>,
+    /// What a listing looks like.
+    pub shape: Shape,
+    /// How long answers may show the version before an edit, by the simulator's clock.
+    pub cache_window: Duration,
+    /// Requests answered within a window; beyond them 429 with code 1550.
+    pub rate_limit: Option<(usize, Duration)>,
+    /// A market that moves by itself.
+    pub market: Option<MarketSettings>,
+    /// The clock, if it is to be shared or set before the market is made.
+    pub clock: Clock,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            token: "simulator-token".to_owned(),
+            seed: 1,
+            listings: 100,
+            members: None,
+            open_houses: None,
+            shape: Shape::default(),
+            cache_window: Duration::ZERO,
+            rate_limit: None,
+            market: None,
+            clock: Clock::default(),
+        }
+    }
+}
+
+/// A running simulator; stops when dropped.
+#[derive(Debug)]
+pub struct Simulator {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    market: Market,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    origin: String,
+    token: Mutex<String>,
+    world: World,
+    journal: Journal,
+    faults: Faults,
+    rate_limit: Option<(usize, Duration)>,
+    recent: Mutex<VecDeque<Instant>>,
+}
+
+impl Simulator {
+    /// Makes the market and listens; must be called within a tokio runtime.
+    pub async fn start(settings: Settings) -> io::Result<Self> {
+        let listener = TcpListener::bind(settings.listen).await?;
+        let address = listener.local_addr()?;
+        let listings = settings.listings as u64;
+        let members = settings
+            .members
+            .map_or(listings / 10 + 3, |members| members as u64);
+        let census = Census {
+            listings,
+            members,
+            offices: members / 8 + 2,
+            teams: members / 20 + 1,
+            open_houses: settings.open_houses.map_or(listings / 50 + 1, |many| many as u64),
+        };
+        let (seed, shape, window) = (settings.seed, settings.shape, settings.cache_window);
+        let clock = settings.clock;
+        // A big market takes seconds to make.
+        let made = tokio::task::spawn_blocking(move || World::new(seed, shape, census, window, clock));
+        let world = made.await.map_err(io::Error::other)?;
+        let shared = Arc::new(Shared {
+            origin: format!("http://{address}"),
+            token: Mutex::new(settings.token),
+            world: world.clone(),
+            journal: Journal::default(),
+            faults: Faults::default(),
+            rate_limit: settings.rate_limit,
+            recent: Mutex::default(),
+        });
+        let state = Arc::clone(&shared);
+        let task = tokio::spawn(http::serve(listener, move |request| {
+            respond(Arc::clone(&state), request)
+        }));
+        Ok(Self {
+            address,
+            shared,
+            market: Market::start(world, seed, settings.market),
+            task,
+        })
+    }
+
+    /// The address of the surface, without a slash at its end: what `base_url` is set to.
+    pub fn base_url(&self) -> String {
+        format!("{}{PATH}", self.shared.origin)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The right token.
+    pub fn token(&self) -> String {
+        self.shared
+            .token
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes another token the only right one, as when a key is revoked and issued anew.
+    pub fn set_token(&self, token: &str) {
+        token.clone_into(&mut self.shared.token.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The market, to look at and to edit.
+    pub fn world(&self) -> &World {
+        &self.shared.world
+    }
+
+    /// What was asked.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// What moves the market.
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// The clock of the whole simulator.
+    pub fn clock(&self) -> &Clock {
+        self.shared.world.clock()
+    }
+
+    /// Stops listening and closes all connections; the market stays to be looked at.
+    pub async fn stop(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Answers one request, from the journal's first line to the delivery.
+async fn respond(shared: Arc<Shared>, request: Request) -> Response {
+    let mut entry = Entry::of(&request, shared.world.clock().now());
+    let secret = entry
+        .authorization
+        .as_deref()
+        .and_then(|value| value.split_once(' '));
+    entry.token_right = secret.is_some_and(|(scheme, token)| {
+        (scheme.eq_ignore_ascii_case("Bearer") || scheme.eq_ignore_ascii_case("OAuth"))
+            && token == *shared.token.lock().unwrap_or_else(PoisonError::into_inner)
+    });
+    let troubles = shared.faults.take(&entry);
+    entry.faults = troubles.iter().map(Trouble::name).collect();
+    let number = shared.journal.open(entry.clone());
+    entry.number = number;
+    for trouble in &troubles {
+        if let Trouble::Stall(time) = trouble {
+            tokio::time::sleep(*time).await;
+        }
+    }
+
+    let (state, faults) = (Arc::clone(&shared), troubles.clone());
+    // Big pages take long to write: other connections must not wait for them.
+    let work = tokio::task::spawn_blocking(move || {
+        let answer = answer(&state, &request, &entry, &faults);
+        let records = answer.records;
+        (dress(&state, &request, answer, &faults), records)
+    });
+    let (response, records) = work.await.unwrap_or_else(|_| {
+        (
+            Response::new(500, "text/plain", b"the simulator itself failed".to_vec()),
+            0,
+        )
+    });
+    shared.journal.close(number, |entry| {
+        entry.status = (!matches!(response.delivery, Delivery::Never)).then_some(response.status);
+        entry.records = records;
+        entry.bytes = response.body.len();
+    });
+    response
+}
+
+fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble]) -> Answer {
+    for trouble in troubles {
+        match trouble {
+            Trouble::Refuse {
+                status, code, shape, ..
+            } => {
+                return Answer::error(*shape, *status, *code, "Refused on demand.");
+            }
+            Trouble::Answer {
+                status,
+                content_type,
+                body,
+            } => {
+                return Answer {
+                    status: *status,
+                    content_type,
+                    body: body.clone(),
+                    records: 0,
+                };
+            }
+            Trouble::Redirect(_) => {
+                return Answer {
+                    status: 302,
+                    content_type: "text/html",
+                    body: String::new(),
+                    records: 0,
+                };
+            }
+            _ => {}
+        }
+    }
+    let refuse = |status, code, message| Answer::error(ErrorShape::Error, status, code, message);
+    if request.target.len() > LONGEST_URL {
+        return Answer {
+            status: 414,
+            content_type: "text/html",
+            body: "URI Too Long".to_owned(),
+            records: 0,
+        };
+    }
+    if request.method != "GET" {
+        return refuse(405, 405, "Method not allowed.");
+    }
+    if entry.user_agent.as_deref().is_none_or(str::is_empty) {
+        return refuse(400, 1016, "User-Agent is missing.");
+    }
+    if !entry.token_right {
+        return refuse(401, 401, "Invalid API key and/or request signed improperly");
+    }
+    if over_limit(shared) {
+        return Answer::error(ErrorShape::D, 429, 1550, "Over rate limit");
+    }
+    let now = shared.world.clock().seconds();
+    let inner = shared.world.lock();
+    match entry.path.strip_prefix(PATH) {
+        Some("/$metadata") => Answer {
+            status: 200,
+            content_type: "application/xml",
+            body: odata::edmx(&inner),
+            records: 0,
+        },
+        Some(_) => {
+            let context = Context {
+                origin: &shared.origin,
+                number: entry.number,
+                now,
+                troubles,
+            };
+            odata::answer(&inner, entry, &context)
+        }
+        None => refuse(404, 404, "No such path."),
+    }
+}
+
+fn over_limit(shared: &Shared) -> bool {
+    let Some((most, window)) = shared.rate_limit else {
+        return false;
+    };
+    let mut recent = shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    while recent
+        .front()
+        .is_some_and(|first| now.duration_since(*first) > window)
+    {
+        recent.pop_front();
+    }
+    // Refused requests count too: that is what "any 5 minutes" means.
+    recent.push_back(now);
+    recent.len() > most
+}
+
+/// Headers, compression, and the damage on the wire.
+fn dress(shared: &Shared, request: &Request, answer: Answer, troubles: &[Trouble]) -> Response {
+    let mut body = answer.body.into_bytes();
+    let mut delivery = Delivery::Whole;
+    let mut headers = Vec::new();
+    for trouble in troubles {
+        match trouble {
+            Trouble::CutShort { after } => body.truncate(*after),
+            Trouble::Truncate { after } => {
+                delivery = Delivery::Broken {
+                    after: *after,
+                    reset: false,
+                }
+            }
+            Trouble::ResetWithin { after } => {
+                delivery = Delivery::Broken {
+                    after: *after,
+                    reset: true,
+                }
+            }
+            Trouble::Reset => delivery = Delivery::Never,
+            Trouble::Drip { bytes, every } => {
+                delivery = Delivery::Drip {
+                    bytes: *bytes,
+                    every: *every,
+                }
+            }
+            Trouble::Redirect(to) => headers.push(("Location".to_owned(), to.clone())),
+            Trouble::Refuse {
+                retry_after: Some(hint),
+                ..
+            } => {
+                headers.push(("Retry-After".to_owned(), hint.clone()));
+            }
+            _ => {}
+        }
+    }
+    let accepts = request
+        .header("accept-encoding")
+        .is_some_and(|accepted| accepted.contains("gzip"));
+    if accepts && body.len() > 1_024 {
+        let mut gzip = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+        if gzip.write_all(&body).is_ok()
+            && let Ok(packed) = gzip.finish()
+        {
+            body = packed;
+            headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+        }
+    }
+    let mut response = Response::new(answer.status, answer.content_type, body);
+    let date = shared
+        .world
+        .clock()
+        .now()
+        .format("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string();
+    headers.push(("Date".to_owned(), date));
+    headers.push(("OData-Version".to_owned(), "4.0".to_owned()));
+    response.headers.extend(headers);
+    response.delivery = delivery;
+    response
+}
