@@ -1,0 +1,123 @@
+//! Reads what an error's body says, in either of the shapes that arrive on the RESO path.
+//!
+//! FBS's own client looks for Spark's `D` envelope first, also behind OData addresses, then for `error`.
+
+use serde_json::Value;
+
+/// More of a message is not repeated: it goes into log lines and rows.
+const MESSAGE_LIMIT: usize = 240;
+
+/// What a body says went wrong.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Spark's code, or an HTTP status in its place.
+    pub(crate) code: Option<i64>,
+    /// The feed's own words, shortened.
+    pub(crate) message: Option<String>,
+}
+
+impl Said {
+    /// The code, unless it merely repeats an HTTP status.
+    pub(crate) fn own_code(&self) -> Option<i64> {
+        self.code.filter(|code| !is_status(*code))
+    }
+
+    /// The status that the body names in place of a code.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.code.filter(|code| is_status(*code)).and_then(|code| u16::try_from(code).ok())
+    }
+}
+
+/// What the body says; nothing if it is no JSON, or JSON that names no failure.
+pub(crate) fn read(body: &[u8]) -> Option<Said> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    if let Some(envelope) = body.get("D").filter(|d| d.is_object()) {
+        let code = number(&envelope["Code"]);
+        let failed = code.is_some() || envelope["Success"] == Value::Bool(false);
+        return failed.then(|| Said { code, message: text(&envelope["Message"]) });
+    }
+    match body.get("error") {
+        Some(Value::String(word)) => {
+            let message = text(&body["error_description"]).unwrap_or_else(|| shorten(word));
+            Some(Said { code: None, message: Some(message) })
+        }
+        Some(error) if error.is_object() => {
+            let details = error["details"].as_array().into_iter().flatten();
+            // Where `error.code` repeats the status, a detail may carry Spark's code.
+            let code = std::iter::once(&error["code"])
+                .chain(details.map(|detail| &detail["code"]))
+                .filter_map(number)
+                .reduce(|first, next| if is_status(first) { next } else { first });
+            Some(Said { code, message: text(&error["message"]) })
+        }
+        _ => number(&body["Code"]).map(|code| Said { code: Some(code), message: text(&body["Message"]) }),
+    }
+}
+
+fn is_status(code: i64) -> bool {
+    (100..600).contains(&code)
+}
+
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(shorten).filter(|text| !text.is_empty())
+}
+
+/// One line of bounded length, whatever it was.
+fn shorten(text: &str) -> String {
+    let mut line: String =
+        text.chars().take(MESSAGE_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MESSAGE_LIMIT).is_some() {
+        line.push('…');
+    }
+    line.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(body: &str) -> Option<i64> {
+        read(body.as_bytes()).and_then(|said| said.code)
+    }
+
+    #[test]
+    fn sparks_envelope_goes_before_odatas() {
+        let both = r#"{"error":{"code":401,"message":"b"},"D":{"Success":false,"Code":1020,"Message":"a"}}"#;
+        let said = read(both.as_bytes()).unwrap();
+        assert_eq!((said.code, said.message.as_deref()), (Some(1020), Some("a")));
+    }
+
+    #[test]
+    fn a_code_may_be_a_number_or_a_text() {
+        assert_eq!(code(r#"{"D":{"Code":"1550"}}"#), Some(1550));
+        assert_eq!(code(r#"{"error":{"code":"1550"}}"#), Some(1550));
+        assert_eq!(code(r#"{"error":{"code":1550}}"#), Some(1550));
+        assert_eq!(code(r#"{"Success":false,"Code":1000}"#), Some(1000));
+    }
+
+    #[test]
+    fn a_code_that_repeats_the_status_gives_way_to_a_detail() {
+        assert_eq!(code(r#"{"error":{"code":"400","details":[{"code":"1040"}]}}"#), Some(1040));
+        let plain = read(br#"{"error":{"code":401,"message":"no"}}"#).unwrap();
+        assert_eq!((plain.own_code(), plain.status()), (None, Some(401)));
+    }
+
+    #[test]
+    fn a_page_that_failed_without_a_code_still_failed() {
+        assert_eq!(read(br#"{"D":{"Success":false}}"#), Some(Said::default()));
+        assert_eq!(read(br#"{"D":{"Success":true,"Results":[]}}"#), None);
+        assert_eq!(read(br#"{"value":[]}"#), None);
+        assert_eq!(read(b"<html>"), None);
+    }
+
+    #[test]
+    fn a_long_message_is_one_short_line() {
+        let body = serde_json::json!({"error": {"code": 400, "message": "a\nb".repeat(1000)}}).to_string();
+        let message = read(body.as_bytes()).unwrap().message.unwrap();
+        assert!(message.chars().count() <= MESSAGE_LIMIT + 1 && !message.contains('\n'));
+    }
+}

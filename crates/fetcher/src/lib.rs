@@ -1,0 +1,31 @@
+//! The only room that speaks to Spark.
+//!
+//! One question goes in, one page or one error comes out. Between lie the token, the request budget
+//! ([`Pacer`]), the process' byte allowance ([`Allowance`]), the retries of that one request, and the spelling
+//! of the RESO dialect. Nothing is decided here about listings, and nothing is remembered from one question to
+//! the next but the token.
+//!
+//! Rules: the token goes to the feed's own origin and nowhere else, also not into a log line; every attempt
+//! takes a slot of the budget; an error says what can be done about it ([`Error::recovery`]).
+
+mod settings;
+mod fetcher;
+mod attempt;
+mod send;
+mod course;
+mod headers;
+mod body;
+mod reso;
+mod error;
+mod pacer;
+mod allowance;
+mod token;
+mod tls;
+
+pub use allowance::Allowance;
+pub use attempt::{Attempt, Observer};
+pub use error::{Error, Exchange};
+pub use fetcher::{Fetcher, PageRequest};
+pub use pacer::{Pacer, PacerControl, Slot};
+pub use reso::metadata::{EntityType, Metadata, Property};
+pub use settings::{Authorization, RetrySettings, Settings, SettingsError, Timeouts, TokenSource};

@@ -1,0 +1,237 @@
+//! Spells questions as OData addresses, and follows links.
+//!
+//! Rules: a space is `%20` and never `+`; quotes within a literal are doubled, then encoded; `$` stays plain. A
+//! link is followed as it was given, except for the value of its `$top`, and never to another origin, because
+//! the token goes along.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use spark_domain::walk::{Paging, Position};
+use spark_domain::{Filter, KeyListForm, Query, RecordKey, Timestamp};
+use url::Url;
+
+/// Proxies and servers disagree about more than 8 KB; headers need some of that.
+const LONGEST_URL: usize = 6 * 1024;
+
+/// `SparkQL` takes 200 values in a list and 75 expressions in a filter (Spark 1041), some for the feed's own.
+const MOST_IN_LIST: usize = 200;
+const MOST_EXPRESSIONS: usize = 60;
+
+/// Characters that mean nothing in a query. The rest is encoded, also what some servers would take plain.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b',')
+    .remove(b':');
+
+/// The service root of a feed and its standing filter.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    root: Url,
+    filter: String,
+}
+
+impl Service {
+    pub(crate) fn new(base_url: &Url, filter: &str) -> Self {
+        let mut root = base_url.clone();
+        root.set_path(base_url.path().trim_end_matches('/'));
+        Self { root, filter: filter.trim().to_owned() }
+    }
+
+    pub(crate) fn metadata(&self) -> Url {
+        self.address("$metadata", "")
+    }
+
+    /// The address of a page that no link leads to. The error says why the question has no spelling.
+    pub(crate) fn page(
+        &self,
+        query: &Query,
+        position: &Position,
+        paging: Paging,
+        top: u32,
+    ) -> Result<Url, &'static str> {
+        let after = match position {
+            Position::Start => None,
+            Position::After(key) => Some(key),
+            Position::Link(_) => return Err("a link is followed, not spelled"),
+            Position::End => return Err("the walk is at its end"),
+        };
+        if let Filter::Keys(keys, form) = &query.filter {
+            match (keys.len(), form) {
+                (0, _) => return Err("the list of keys is empty"),
+                (1, _) | (_, KeyListForm::In | KeyListForm::EqOr) => {}
+                (_, KeyListForm::Single) => return Err("the form Single takes one key"),
+            }
+        }
+        if let Some(key) = self.single(query) {
+            let entity = format!("{}('{}')", query.resource, literal(key.as_str()));
+            return Ok(self.address(&entity, &options(query, None).join("&")));
+        }
+        let mut parts = vec![format!("$top={top}")];
+        if query.count && *position == Position::Start {
+            parts.push("$count=true".to_owned());
+        }
+        parts.extend(options(query, self.filter(query, after).as_deref()));
+        if paging == Paging::Key {
+            parts.push(format!("$orderby={}", query.resource.key_field()));
+        }
+        Ok(self.address(query.resource.as_str(), &parts.join("&")))
+    }
+
+    /// The key of a question that is answered by one bare record. An entity takes no `$filter`, so a feed that
+    /// has one asks for the key by condition: its filter must not be left out of any question.
+    pub(crate) fn single<'q>(&self, query: &'q Query) -> Option<&'q RecordKey> {
+        match &query.filter {
+            Filter::Keys(keys, KeyListForm::Single) if self.filter.is_empty() => keys.first(),
+            _ => None,
+        }
+    }
+
+    /// Where a stored link leads, with the value of `$top` replaced if there is one.
+    /// The error is the foreign origin.
+    pub(crate) fn link(&self, link: &str, top: Option<u32>) -> Result<Url, String> {
+        let link = top.map_or_else(|| link.to_owned(), |top| with_top(link, top));
+        let mut folder = self.root.clone();
+        folder.set_path(&format!("{}/", self.root.path().trim_end_matches('/')));
+        self.at_home(&folder, &link)
+    }
+
+    /// The link on a page, absolute; as it was given, unless it was relative to the address that was asked.
+    pub(crate) fn next(&self, asked: &Url, link: &str) -> Result<String, String> {
+        let url = self.at_home(asked, link)?;
+        Ok(if Url::parse(link).is_ok() { link.to_owned() } else { url.into() })
+    }
+
+    fn at_home(&self, from: &Url, link: &str) -> Result<Url, String> {
+        let mut url = from.join(link).map_err(|_| "an unreadable address".to_owned())?;
+        let at_home = url.origin() == self.root.origin();
+        if !at_home || !url.username().is_empty() || url.password().is_some() {
+            return Err(origin_of(&url));
+        }
+        url.set_fragment(None);
+        Ok(url)
+    }
+
+    /// How many leading keys one question holds; at least 1.
+    pub(crate) fn keys_that_fit(&self, query: &Query, keys: &[RecordKey]) -> usize {
+        let Filter::Keys(_, form) = &query.filter else { return keys.len().clamp(1, MOST_IN_LIST) };
+        let most = match form {
+            KeyListForm::In => MOST_IN_LIST,
+            KeyListForm::EqOr => MOST_EXPRESSIONS,
+            KeyListForm::Single => 1,
+        };
+        if most == 1 {
+            return 1;
+        }
+        let with = |keys: &[RecordKey]| {
+            let query = Query { filter: Filter::Keys(keys.to_vec(), *form), ..query.clone() };
+            self.page(&query, &Position::Start, Paging::Key, 1000)
+                .map_or(usize::MAX, |url| url.as_str().len())
+        };
+        let Some((first, rest)) = keys.split_first() else { return 1 };
+        let mut length = with(std::slice::from_ref(first));
+        // What each further key adds, besides the key: measured, so that it cannot drift from the spelling.
+        let separator = with(&[first.clone(), first.clone()]) - length - literal(first.as_str()).len();
+        let fitting = rest
+            .iter()
+            .take_while(|key| {
+                length += literal(key.as_str()).len() + separator;
+                length <= LONGEST_URL
+            })
+            .count();
+        (1 + fitting).min(most)
+    }
+
+    fn filter(&self, query: &Query, after: Option<&RecordKey>) -> Option<String> {
+        let mut terms = Vec::new();
+        let key_field = query.resource.key_field();
+        match &query.filter {
+            Filter::All => {}
+            Filter::Modified { after, until } => {
+                terms.push(format!("ModificationTimestamp gt {}", floor(*after)));
+                terms.extend(until.map(|until| format!("ModificationTimestamp le {}", ceil(until))));
+            }
+            Filter::Keys(keys, KeyListForm::In) => {
+                let list: Vec<String> = keys.iter().map(quoted).collect();
+                terms.push(format!("{key_field} in ({})", list.join(",")));
+            }
+            Filter::Keys(keys, KeyListForm::EqOr | KeyListForm::Single) => {
+                let list: Vec<String> =
+                    keys.iter().map(|key| format!("{key_field} eq {}", quoted(key))).collect();
+                let alone = list.len() == 1 || self.filter.is_empty() && after.is_none();
+                terms.push(if alone { list.join(" or ") } else { format!("({})", list.join(" or ")) });
+            }
+        }
+        terms.extend(after.map(|key| format!("{key_field} gt {}", quoted(key))));
+        if !self.filter.is_empty() {
+            terms
+                .insert(0, if terms.is_empty() { self.filter.clone() } else { format!("({})", self.filter) });
+        }
+        (!terms.is_empty()).then(|| terms.join(" and "))
+    }
+
+    fn address(&self, path: &str, query: &str) -> Url {
+        let mut url = self.root.clone();
+        url.set_path(&format!("{}/{path}", self.root.path().trim_end_matches('/')));
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        url
+    }
+}
+
+/// Scheme, host and port of an address, for a message.
+pub(crate) fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn options(query: &Query, filter: Option<&str>) -> Vec<String> {
+    let mut parts = Vec::new();
+    if !query.select.is_empty() {
+        parts.push(format!("$select={}", query.select.join(",")));
+    }
+    if !query.expand.is_empty() {
+        let names: Vec<&str> = query.expand.iter().map(|relation| relation.as_str()).collect();
+        parts.push(format!("$expand={}", names.join(",")));
+    }
+    parts.extend(filter.map(|filter| format!("$filter={}", utf8_percent_encode(filter, ENCODED))));
+    parts
+}
+
+fn quoted(key: &RecordKey) -> String {
+    format!("'{}'", key.as_str().replace('\'', "''"))
+}
+
+/// A text between two quotes of an address.
+fn literal(text: &str) -> String {
+    utf8_percent_encode(&text.replace('\'', "''"), ENCODED).to_string()
+}
+
+/// Fractions of a second and offsets are untested on Spark; an earlier lower bound costs only a few rows.
+fn floor(moment: Timestamp) -> String {
+    moment.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn ceil(moment: Timestamp) -> String {
+    let whole = moment.timestamp_subsec_nanos() == 0;
+    floor(if whole { moment } else { moment + chrono::TimeDelta::seconds(1) })
+}
+
+/// The link with another page size, if it names one; not a byte else is changed.
+fn with_top(link: &str, top: u32) -> String {
+    let Some((path, query)) = link.split_once('?') else { return link.to_owned() };
+    let pairs: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) if percent_decode_str(name).eq(b"$top".iter().copied()) => {
+                format!("{name}={top}")
+            }
+            _ => pair.to_owned(),
+        })
+        .collect();
+    format!("{path}?{}", pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests;
