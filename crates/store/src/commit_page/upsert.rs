@@ -1,0 +1,106 @@
+//! The one way in which a record reaches `mls`: a single `insert ... select from unnest ... on conflict` per
+//! page, whose `where` holds P3 once more.
+
+use std::collections::HashSet;
+
+use sqlx::postgres::PgArguments;
+use sqlx::{PgConnection, raw_sql};
+
+use spark_domain::{FeedName, Record, RecordKey, Resource, Shape};
+
+use super::halving::Halving;
+use crate::columns::{ByResource, Value, add, of_resource};
+use crate::error::{Error, PostgresSaid};
+
+/// The keys go in ascending order, so that no two writers wait for each other crosswise.
+static UPSERT: ByResource = ByResource::new(
+    "insert into {table} as held (feed, key, modified_at, hash, body, first_seen_at, written_at{columns}) \
+     select $1, page.key, page.modified_at, page.hash, page.body::jsonb, clock_timestamp(), clock_timestamp(){page.columns} \
+     from unnest($2::text[], $3::timestamptz[], $4::bytea[], $5::text[]{arrays}) \
+         as page (key, modified_at, hash, body{columns}) \
+     order by page.key collate \"C\" \
+     on conflict (feed, key) do update set modified_at = excluded.modified_at, hash = excluded.hash, \
+         body = excluded.body, written_at = excluded.written_at{assign} \
+     where held.hash <> excluded.hash \
+         and (not coalesce(excluded.modified_at < held.modified_at, false) or held.key = any($6)) \
+     returning key, xmax = 0, extract(epoch from written_at - modified_at)::float8",
+    7,
+);
+
+pub(super) static PER_TABLE: [&ByResource; 1] = [&UPSERT];
+
+/// What became of the records that were sent.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Those that are now in `mls`: key, whether it is new, and its age in seconds.
+    pub(super) landed: Vec<(String, bool, Option<f64>)>,
+    /// Those that Postgres refuses, by their place.
+    pub(super) poison: Vec<(usize, PostgresSaid)>,
+    /// Values that did not fit their columns.
+    pub(super) misfits: u64,
+}
+
+struct Row<'a> {
+    record: &'a Record<'a>,
+    body: String,
+    values: Vec<Value>,
+}
+
+/// Writes new and changed records.
+pub(super) async fn upsert(
+    connection: &mut PgConnection,
+    feed: &FeedName,
+    shape: &Shape,
+    records: &[&Record<'_>],
+    force: &HashSet<RecordKey>,
+) -> Result<Written, Error> {
+    let resource = shape.resource();
+    let mut written = Written::default();
+    let rows: Vec<Row<'_>> = records
+        .iter()
+        .map(|record| {
+            let (values, misfits) = of_resource(resource).read(&record.columns);
+            written.misfits += misfits;
+            Row { record, body: record.body(shape), values }
+        })
+        .collect();
+    let mut halving = Halving::of(std::iter::once(0..rows.len()));
+    while let Some(range) = halving.next() {
+        raw_sql("savepoint batch").execute(&mut *connection).await?;
+        let arguments = bind(feed, resource, &rows[range.clone()], force)?;
+        match sqlx::query_as_with(UPSERT.of(resource), arguments).fetch_all(&mut *connection).await {
+            Ok(landed) => {
+                raw_sql("release savepoint batch").execute(&mut *connection).await?;
+                written.landed.extend::<Vec<(String, bool, Option<f64>)>>(landed);
+            }
+            Err(error) => {
+                halving.failed(range, error)?;
+                raw_sql("rollback to savepoint batch; release savepoint batch")
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+    }
+    written.poison = halving.poison;
+    Ok(written)
+}
+
+fn bind(
+    feed: &FeedName,
+    resource: Resource,
+    rows: &[Row<'_>],
+    force: &HashSet<RecordKey>,
+) -> Result<PgArguments, sqlx::Error> {
+    let keys: Vec<&str> = rows.iter().map(|row| row.record.key.as_str()).collect();
+    let forced: Vec<&str> = keys.iter().copied().filter(|key| force.contains(*key)).collect();
+    let mut arguments = PgArguments::default();
+    add(&mut arguments, feed.as_str())?;
+    add(&mut arguments, keys)?;
+    add(&mut arguments, rows.iter().map(|row| row.record.modified_at).collect::<Vec<_>>())?;
+    add(&mut arguments, rows.iter().map(|row| row.record.hash.0.to_vec()).collect::<Vec<_>>())?;
+    add(&mut arguments, rows.iter().map(|row| row.body.as_str()).collect::<Vec<_>>())?;
+    add(&mut arguments, forced)?;
+    let values: Vec<&[Value]> = rows.iter().map(|row| row.values.as_slice()).collect();
+    of_resource(resource).add_arrays(&mut arguments, &values)?;
+    Ok(arguments)
+}

@@ -1,0 +1,165 @@
+//! What is due in `relation_set`, and what was never fetched.
+
+use spark_domain::{FeedName, RecordKey, Relation, Resource, Timestamp};
+
+use crate::columns::ByResource;
+use crate::connection::Store;
+use crate::error::Error;
+use crate::text;
+
+/// Our keys that lack a row for any of the relations: the order and the start make it a walk.
+static UNFETCHED: ByResource = ByResource::new(
+    "select held.key from {table} as held \
+     where held.feed = $1 and ($4::text is null or held.key > $4) and exists ( \
+         select from unnest($3::text[]) as asked (relation) where not exists ( \
+             select from replicator.relation_set as state where state.feed = $1 and state.resource = $2 \
+                 and state.key = held.key and state.relation = asked.relation)) \
+     order by held.key limit $5",
+    0,
+);
+
+pub(super) static PER_TABLE: [&ByResource; 1] = [&UNFETCHED];
+
+sql! {
+    // The inner limit lets the index end the search: a long queue is not sorted for every batch.
+    DUE = "with oldest as (select key, due_at from replicator.relation_set where feed = $1 and resource = $2 \
+            and due_at <= clock_timestamp() order by due_at limit $3 * 4), \
+        due as (select key, min(due_at) as first from oldest group by key order by first, key limit $3) \
+        select state.key, state.relation, state.wanted, state.wanted_newest, state.fetched, state.fetched_newest, \
+            state.tries \
+        from due join replicator.relation_set as state on state.feed = $1 and state.resource = $2 \
+            and state.key = due.key and state.due_at <= clock_timestamp() \
+        order by due.first, state.key, state.relation";
+    NEXT = "select min(due_at) from replicator.relation_set where feed = $1 and resource = $2";
+    QUEUE = "select count(*), min(due_at) from replicator.relation_set \
+        where feed = $1 and due_at <= clock_timestamp()";
+}
+
+/// The relations of one record that are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRelations {
+    /// The record.
+    pub key: RecordKey,
+    /// What to ask for.
+    pub relations: Vec<DueRelation>,
+}
+
+/// One relation that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRelation {
+    /// Which.
+    pub relation: Relation,
+    /// The state of the parent for which it is wanted.
+    pub wanted: String,
+    /// The newest stamp in it.
+    pub wanted_newest: Option<Timestamp>,
+    /// The state for which it was last fetched.
+    pub fetched: Option<String>,
+    /// The newest stamp in that.
+    pub fetched_newest: Option<Timestamp>,
+    /// Questions in vain so far.
+    pub tries: i32,
+}
+
+/// How much of a feed's relations is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelationQueue {
+    /// Relations due.
+    pub due: i64,
+    /// Since when the oldest of them is.
+    pub oldest_due_at: Option<Timestamp>,
+}
+
+type Row = (String, String, String, Option<Timestamp>, Option<String>, Option<Timestamp>, i32);
+
+impl Store {
+    /// What is due, oldest first, for at most `limit` records.
+    pub async fn due_relations(
+        &self,
+        feed: &FeedName,
+        resource: Resource,
+        limit: i64,
+    ) -> Result<Vec<DueRelations>, Error> {
+        self.observed("relations", async {
+            let mut unit = self.unit().await?;
+            let rows: Vec<Row> = sqlx::query_as(DUE)
+                .bind(feed.as_str())
+                .bind(resource.as_str())
+                .bind(limit)
+                .fetch_all(unit.conn())
+                .await?;
+            unit.done();
+            grouped(rows)
+        })
+        .await
+    }
+
+    /// When the next relation of a resource is due, or since when it is.
+    pub async fn next_due_relation(
+        &self,
+        feed: &FeedName,
+        resource: Resource,
+    ) -> Result<Option<Timestamp>, Error> {
+        self.observed("relations", async {
+            let mut unit = self.unit().await?;
+            let next = sqlx::query_scalar(NEXT)
+                .bind(feed.as_str())
+                .bind(resource.as_str())
+                .fetch_one(unit.conn())
+                .await?;
+            unit.done();
+            Ok(next)
+        })
+        .await
+    }
+
+    /// Our keys, in their order after `after`, for which any of these relations was never asked for.
+    pub async fn unfetched_keys(
+        &self,
+        feed: &FeedName,
+        resource: Resource,
+        relations: &[Relation],
+        after: Option<&RecordKey>,
+        limit: i64,
+    ) -> Result<Vec<RecordKey>, Error> {
+        self.observed("relations", async {
+            let mut unit = self.unit().await?;
+            let keys: Vec<String> = sqlx::query_scalar(UNFETCHED.of(resource))
+                .bind(feed.as_str())
+                .bind(resource.as_str())
+                .bind(relations.iter().map(|relation| relation.as_str()).collect::<Vec<_>>())
+                .bind(after.map(RecordKey::as_str))
+                .bind(limit)
+                .fetch_all(unit.conn())
+                .await?;
+            unit.done();
+            keys.iter().map(|key| text::key(key)).collect()
+        })
+        .await
+    }
+
+    /// How much of a feed's relations is due.
+    pub async fn relation_queue(&self, feed: &FeedName) -> Result<RelationQueue, Error> {
+        self.observed("relations", async {
+            let mut unit = self.unit().await?;
+            let (due, oldest_due_at) =
+                sqlx::query_as(QUEUE).bind(feed.as_str()).fetch_one(unit.conn()).await?;
+            unit.done();
+            Ok(RelationQueue { due, oldest_due_at })
+        })
+        .await
+    }
+}
+
+fn grouped(rows: Vec<Row>) -> Result<Vec<DueRelations>, Error> {
+    let mut grouped: Vec<DueRelations> = Vec::new();
+    for (key, relation, wanted, wanted_newest, fetched, fetched_newest, tries) in rows {
+        let relation = text::relation(&relation)?;
+        let due = DueRelation { relation, wanted, wanted_newest, fetched, fetched_newest, tries };
+        match grouped.last_mut() {
+            Some(last) if last.key.as_str() == key => last.relations.push(due),
+            _ => grouped.push(DueRelations { key: text::key(&key)?, relations: vec![due] }),
+        }
+    }
+    Ok(grouped)
+}
