@@ -1,0 +1,266 @@
+//! What every job of a feed is handed, and the two things all of them do with it: ask the feed, and write
+//! until it is written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use spark_domain::job::Priority;
+use spark_domain::{FeedName, Job, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
+use spark_domain::{Page, record};
+use spark_fetcher::{Fetcher, Metadata, PageRequest};
+use spark_store::{Lease, Store};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::JobError;
+use crate::feed::refusals::Refusals;
+use crate::metrics::Metrics;
+use crate::settings::FeedSettings;
+
+/// A feed whose lease is ours, and what is needed to work on it.
+pub(crate) struct FeedContext {
+    pub(crate) settings: Arc<FeedSettings>,
+    pub(crate) store: Store,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) lease: Lease,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Refusals,
+    /// Finish the page, then stop.
+    pub(crate) soft: CancellationToken,
+    /// Drop everything: the lease is lost, or the second signal came.
+    pub(crate) hard: CancellationToken,
+    shapes: BTreeMap<Resource, Shape>,
+    wakes: HashMap<(Resource, Job), Arc<Notify>>,
+    running: watch::Sender<usize>,
+    /// Resources whose feed refused a `$select`; asked anew after a restart.
+    unselectable: Mutex<BTreeSet<Resource>>,
+    declared: Mutex<BTreeMap<Resource, Arc<Fields>>>,
+}
+
+/// The names of declared fields.
+pub(crate) type Fields = BTreeSet<String>;
+
+/// A run is under way as long as this lives.
+pub(crate) struct Running<'c>(&'c watch::Sender<usize>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// The records of a page, read.
+pub(crate) struct ReadPage<'p> {
+    pub(crate) records: Vec<Record<'p>>,
+    pub(crate) rejected: Vec<Rejected>,
+    /// The keys in the order given, those of rejected records too.
+    pub(crate) keys: Vec<RecordKey>,
+}
+
+impl FeedContext {
+    pub(crate) fn new(
+        settings: Arc<FeedSettings>,
+        store: Store,
+        fetcher: Fetcher,
+        lease: Lease,
+        metrics: Arc<Metrics>,
+        (soft, hard): (CancellationToken, CancellationToken),
+    ) -> Self {
+        let shape =
+            |resource: Resource| Shape::new(resource, Store::columns(resource), settings.exclude.clone());
+        let shapes = settings.resources.iter().map(|resource| (*resource, shape(*resource))).collect();
+        let wakes = settings
+            .resources
+            .iter()
+            .flat_map(|resource| Job::ALL.map(|job| ((*resource, job), Arc::new(Notify::new()))))
+            .collect();
+        let refusals = Refusals::default();
+        let running = watch::Sender::new(0);
+        Self {
+            settings,
+            store,
+            fetcher,
+            lease,
+            metrics,
+            refusals,
+            soft,
+            hard,
+            shapes,
+            wakes,
+            running,
+            unselectable: Mutex::default(),
+            declared: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn feed(&self) -> &FeedName {
+        self.settings.feed()
+    }
+
+    pub(crate) fn shape(&self, resource: Resource) -> &Shape {
+        &self.shapes[&resource]
+    }
+
+    /// The word that a job of a resource waits for. Waking a job that runs makes it look once more afterwards.
+    pub(crate) fn wake(&self, resource: Resource, job: Job) -> Arc<Notify> {
+        Arc::clone(&self.wakes[&(resource, job)])
+    }
+
+    /// Wakes every job of a resource: something that all of them depend on has changed.
+    pub(crate) fn wake_all(&self, resource: Resource) {
+        for job in Job::ALL {
+            self.wake(resource, job).notify_one();
+        }
+    }
+
+    /// The fields that the feed's metadata declares for a resource; none while no metadata is kept.
+    pub(crate) async fn declared_fields(&self, resource: Resource) -> Result<Option<Arc<Fields>>, JobError> {
+        let known = self.declared.lock().unwrap_or_else(PoisonError::into_inner).get(&resource).cloned();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let kept = crate::persist!(self, self.store.metadata(self.feed()))?;
+        let Some(metadata) = kept.and_then(|kept| Metadata::parse(kept.document)) else { return Ok(None) };
+        let fields = metadata.entity_types.into_iter().find(|entity| entity.name == resource.as_str());
+        let fields = fields.map(|entity| Arc::new(entity.properties.into_iter().map(|field| field.name).collect()));
+        if let Some(fields) = &fields {
+            self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(resource, Arc::clone(fields));
+        }
+        Ok(fields)
+    }
+
+    /// New metadata is kept: what it declares is read anew.
+    pub(crate) fn forget_declared_fields(&self) {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether the feed takes `$select` of more than the key of a resource.
+    pub(crate) fn selects(&self, resource: Resource) -> bool {
+        !self.unselectable.lock().unwrap_or_else(PoisonError::into_inner).contains(&resource)
+    }
+
+    pub(crate) fn select_no_more(&self, resource: Resource) {
+        self.unselectable.lock().unwrap_or_else(PoisonError::into_inner).insert(resource);
+    }
+
+    pub(crate) fn begin_running(&self) -> Running<'_> {
+        self.running.send_modify(|count| *count += 1);
+        Running(&self.running)
+    }
+
+    pub(crate) fn has_running(&self) -> bool {
+        *self.running.borrow() > 0
+    }
+
+    /// Resolves once no run is under way.
+    pub(crate) async fn idle(&self) {
+        let _ = self.running.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.soft.is_cancelled() || self.hard.is_cancelled()
+    }
+
+    pub(crate) fn cache_window(&self) -> TimeDelta {
+        TimeDelta::from_std(self.settings.cache_window).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// Asks the feed for a page. A stop drops the request: what it would bring is asked for again later.
+    pub(crate) async fn ask(&self, request: &PageRequest<'_>, priority: Priority) -> Result<Page, JobError> {
+        tokio::select! {
+            page = self.fetcher.page(request, priority) => Ok(page?),
+            () = self.soft.cancelled() => Err(JobError::Cancelled),
+        }
+    }
+
+    /// Postgres' clock; waited for while Postgres is away.
+    pub(crate) async fn now(&self) -> Result<Timestamp, JobError> {
+        crate::persist!(self, self.store.now())
+    }
+
+    /// Reads a page's records by the shape of their resource.
+    pub(crate) fn read<'p>(&self, page: &'p Page, resource: Resource) -> ReadPage<'p> {
+        let shape = self.shape(resource);
+        let mut read =
+            ReadPage { records: Vec::with_capacity(page.len()), rejected: Vec::new(), keys: Vec::new() };
+        for raw in page.records() {
+            match record::read(raw, shape) {
+                Ok(record) => {
+                    read.keys.push(record.key.clone());
+                    read.records.push(record);
+                }
+                Err(rejected) => {
+                    read.keys.extend(rejected.key.clone());
+                    read.rejected.push(rejected);
+                }
+            }
+        }
+        read
+    }
+
+    /// What to do after Postgres did not take a write: waits and returns to let the caller try again, or says
+    /// why it must not. Trying again is always safe: a write that did land is not written twice.
+    pub(crate) async fn after_store_error(
+        &self,
+        error: spark_store::Error,
+        tries: u32,
+    ) -> Result<(), JobError> {
+        use spark_domain::Recovery;
+        if error.is_lease_lost() {
+            // After an outage the lease has run out, but it is ours as long as nobody took it.
+            return match self.store.renew_lease(&self.lease, self.settings.pace.lease_life).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(JobError::LeaseLost),
+                Err(_) => self.rest(tries).await,
+            };
+        }
+        match error.recovery() {
+            Recovery::Retry { .. } | Recovery::Shrink => {
+                if tries == 0 {
+                    tracing::warn!(
+                        error = crate::error::chain(&error),
+                        "Postgres is away or busy; fetching pauses until it takes what we have"
+                    );
+                }
+                self.rest(tries).await
+            }
+            Recovery::WaitForSync
+            | Recovery::SignIn
+            | Recovery::StartOver
+            | Recovery::TurnOff
+            | Recovery::GiveUp => Err(JobError::Store(error)),
+        }
+    }
+
+    async fn rest(&self, tries: u32) -> Result<(), JobError> {
+        let wait = Duration::from_millis(200 << tries.min(4)).min(Duration::from_secs(3));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.hard.cancelled() => Err(JobError::Cancelled),
+            // On a gentle stop a page in hand gets a few tries more; its walk resumes at the same place anyway.
+            () = self.soft.cancelled(), if tries > 5 => Err(JobError::Cancelled),
+        }
+    }
+}
+
+/// Repeats a write (or read) of the store until Postgres takes it, the lease is lost, or we are to stop.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! persist {
+    ($context:expr, $call:expr) => {{
+        let mut tries = 0u32;
+        loop {
+            match $call.await {
+                Ok(value) => break Ok::<_, $crate::JobError>(value),
+                Err(error) => {
+                    if let Err(error) = $context.after_store_error(error, tries).await {
+                        break Err(error);
+                    }
+                    tries += 1;
+                }
+            }
+        }
+    }};
+}

@@ -1,0 +1,151 @@
+//! Reads records by their keys.
+//!
+//! `in (...)` is the cheap form, but a server may refuse it, ignore it or misread it; then the answer holds a
+//! key that nobody asked for, or lacks one that surely exists (the control key). The next form is tried then,
+//! and remembered for the resource. Before that, `$select` is left out: a server refuses the whole question
+//! for one field that it does not know.
+
+use std::collections::HashSet;
+
+use spark_domain::job::Priority;
+use spark_domain::plan::purge::{Confirmation, read_confirmation};
+use spark_domain::walk::{Paging, Position};
+use spark_domain::{Filter, KeyListForm, Page, Query, RecordKey, Recovery, Relation, Resource};
+use spark_fetcher::{Error as FeedError, PageRequest};
+
+use crate::context::FeedContext;
+use crate::error::JobError;
+
+/// What to ask of each key.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyQuestion<'a> {
+    pub(crate) resource: Resource,
+    pub(crate) select: &'a [&'static str],
+    pub(crate) expand: &'a [Relation],
+    /// A key that surely exists, asked for along with each list; nothing is asked of its record.
+    pub(crate) control: Option<&'a RecordKey>,
+    pub(crate) priority: Priority,
+}
+
+/// How far a list of keys was understood.
+pub(crate) enum KeyAnswer {
+    /// The pages hold what exists of the first `asked` keys.
+    Pages { asked: usize, pages: Vec<Page> },
+    /// No form was understood.
+    Misread { asked: usize },
+}
+
+/// Reads as many of the leading keys as one request takes.
+pub(crate) async fn read(
+    context: &FeedContext,
+    question: &KeyQuestion<'_>,
+    keys: &[RecordKey],
+    preferred: KeyListForm,
+) -> Result<KeyAnswer, JobError> {
+    let mut form = preferred;
+    let mut most = keys.len();
+    let mut plain = KeyQuestion { select: &[], ..*question };
+    if context.selects(question.resource) {
+        plain.select = question.select;
+    }
+    let question = &mut plain;
+    loop {
+        let fits = context.fetcher.keys_that_fit(&query(question, Vec::new(), form), &keys[..most]).max(1);
+        let asked = fits.min(most);
+        match ask(context, question, &keys[..asked], form).await {
+            Ok(Some(pages)) => {
+                if form != preferred {
+                    remember(context, question.resource, form).await?;
+                }
+                return Ok(KeyAnswer::Pages { asked, pages });
+            }
+            Ok(None) if question.select.len() > 1 => {
+                tracing::info!(fields = ?question.select, "the feed refuses $select of these; whole records are asked for");
+                context.select_no_more(question.resource);
+                question.select = &[];
+            }
+            Ok(None) => match form.next() {
+                Some(next) => {
+                    tracing::warn!(?form, ?next, "the feed misreads this form of key list; trying the next");
+                    form = next;
+                }
+                None => return Ok(KeyAnswer::Misread { asked }),
+            },
+            Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink && asked > 1 => {
+                most = asked / 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Asks in one form; none if it was refused or misread.
+async fn ask(
+    context: &FeedContext,
+    question: &KeyQuestion<'_>,
+    keys: &[RecordKey],
+    form: KeyListForm,
+) -> Result<Option<Vec<Page>>, JobError> {
+    let asked: Vec<RecordKey> = keys.iter().chain(question.control).cloned().collect();
+    let lists: Vec<Vec<RecordKey>> = match form {
+        KeyListForm::Single => asked.iter().map(|key| vec![key.clone()]).collect(),
+        KeyListForm::In | KeyListForm::EqOr => vec![asked],
+    };
+    let (mut pages, mut answered) = (Vec::new(), Vec::new());
+    for list in lists {
+        let known: HashSet<&RecordKey> = list.iter().collect();
+        let top = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        let query = query(question, list.clone(), form);
+        let mut position = Position::Start;
+        loop {
+            let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top };
+            let page = match context.ask(&request, question.priority).await {
+                Ok(page) => page,
+                Err(JobError::Feed(FeedError::KeyListRefused(_) | FeedError::NotOffered(_))) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let found = context.read(&page, question.resource).keys;
+            // A filter that is ignored would lead through the whole collection.
+            if found.iter().any(|key| !known.contains(key)) {
+                return Ok(None);
+            }
+            answered.extend(found);
+            let next = page.head.next.clone();
+            pages.push(page);
+            match next {
+                // A page of ten with a link is still an answer; only its end is the end.
+                Some(link) if position != Position::Link(link.clone()) => position = Position::Link(link),
+                Some(_) => return Ok(None),
+                None => break,
+            }
+        }
+    }
+    match read_confirmation(keys, question.control, &answered) {
+        Confirmation::Understood { .. } => Ok(Some(pages)),
+        Confirmation::Misread => Ok(None),
+    }
+}
+
+fn query(question: &KeyQuestion<'_>, keys: Vec<RecordKey>, form: KeyListForm) -> Query {
+    Query {
+        resource: question.resource,
+        filter: Filter::Keys(keys, form),
+        select: question.select.to_vec(),
+        expand: question.expand.to_vec(),
+        count: false,
+    }
+}
+
+/// The form that a resource's keys are asked for in.
+pub(crate) async fn preferred_form(
+    context: &FeedContext,
+    resource: Resource,
+) -> Result<KeyListForm, JobError> {
+    let resources = crate::persist!(context, context.store.resources(context.feed()))?;
+    let known = resources.into_iter().find(|state| state.resource == resource);
+    Ok(known.and_then(|state| state.key_form).unwrap_or(KeyListForm::In))
+}
+
+async fn remember(context: &FeedContext, resource: Resource, form: KeyListForm) -> Result<(), JobError> {
+    crate::persist!(context, context.store.set_key_form(&context.lease, resource, form))
+}

@@ -1,0 +1,255 @@
+//! Fetches media and the other relations of records that say that theirs may have changed.
+//!
+//! After a first download one walk over our own keys fills what was never fetched; from then on only what is
+//! due in `relation_set` is asked for, many parents a request.
+
+use std::collections::{BTreeSet, HashMap};
+
+use spark_domain::fingerprint::FINGERPRINT_FIELDS;
+use spark_domain::plan::media::{self, Known, Verdict};
+use spark_domain::plan::page_size;
+use spark_domain::walk::Position;
+use spark_domain::{Checkpoint, KeyListForm, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_store::{RelationAnswer, RelationCommit, RelationState};
+
+use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
+use super::{Ended, Run, begin};
+use crate::error::JobError;
+
+/// Parents taken at once; the URL's length and the pages' weight cut it further.
+const MOST_PARENTS: u32 = 400;
+
+/// Parents asked for first, before their weight is known.
+const FIRST_PARENTS: u32 = 50;
+
+/// One parent whose relations are wanted.
+struct Wanted {
+    key: RecordKey,
+    relations: Vec<(Relation, Known)>,
+}
+
+pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
+    let mut parents = FIRST_PARENTS;
+    fill(run, &mut parents).await?;
+    loop {
+        let due = due(run, parents).await?;
+        if due.is_empty() {
+            return Ok(Ended::Done);
+        }
+        refresh(run, &due, None, &mut parents).await?;
+        if run.context.is_stopping() {
+            return Err(JobError::Cancelled);
+        }
+    }
+}
+
+/// Whether the fill walk of a resource has yet to be done.
+pub(crate) fn is_filled(checkpoint: &Checkpoint) -> bool {
+    checkpoint.walk.as_ref().is_some_and(Walk::is_finished)
+}
+
+/// Walks over our own keys and fetches what was never fetched; where it stands is its checkpoint.
+async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
+    let context = run.context;
+    let (feed, resource) = (context.feed(), run.resource);
+    let mut checkpoint = crate::persist!(context, context.store.checkpoint(feed, resource, run.job))?;
+    if is_filled(&checkpoint) {
+        return Ok(());
+    }
+    let mut walk = match checkpoint.walk.take() {
+        Some(walk) => walk,
+        None => begin(run, None, &checkpoint).await?,
+    };
+    let relations = context.settings.relations_of(resource).to_vec();
+    loop {
+        let after = match &walk.position {
+            Position::After(key) => Some(key.clone()),
+            Position::Start | Position::Link(_) | Position::End => None,
+        };
+        let keys = crate::persist!(
+            context,
+            context.store.unfetched_keys(feed, resource, &relations, after.as_ref(), i64::from(*parents))
+        )?;
+        let Some(last) = keys.last().cloned() else {
+            walk.position = Position::End;
+            let filled = Checkpoint { walk: Some(walk), ..checkpoint };
+            return crate::persist!(
+                context,
+                context.store.save_checkpoint(&context.lease, resource, run.job, &filled)
+            );
+        };
+        let unknown = |relation: &Relation| (*relation, Known::default());
+        let wanted: Vec<Wanted> = keys
+            .into_iter()
+            .map(|key| Wanted { key, relations: relations.iter().map(unknown).collect() })
+            .collect();
+        walk.position = Position::After(last);
+        refresh(run, &wanted, Some(&walk), parents).await?;
+        if context.is_stopping() {
+            return Err(JobError::Cancelled);
+        }
+    }
+}
+
+/// What is due now.
+async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
+    let context = run.context;
+    let due = crate::persist!(
+        context,
+        context.store.due_relations(context.feed(), run.resource, i64::from(parents))
+    )?;
+    let configured = context.settings.relations_of(run.resource);
+    Ok(due
+        .into_iter()
+        .map(|parent| Wanted {
+            key: parent.key,
+            relations: parent
+                .relations
+                .into_iter()
+                .filter(|due| configured.contains(&due.relation))
+                .map(|due| {
+                    let wanted = Some((due.wanted, due.wanted_newest));
+                    let fetched = due.fetched.map(|text| (text, due.fetched_newest));
+                    (due.relation, Known { wanted, fetched, tries: due.tries })
+                })
+                .collect(),
+        })
+        .collect())
+}
+
+/// Fetches the relations of these parents and commits them, in as many requests as it takes. The fill walk's
+/// position is committed with the last of them.
+async fn refresh(
+    run: &mut Run<'_>,
+    wanted: &[Wanted],
+    position: Option<&Walk>,
+    parents: &mut u32,
+) -> Result<(), JobError> {
+    let context = run.context;
+    let resource = run.resource;
+    let expand: BTreeSet<Relation> =
+        wanted.iter().flat_map(|parent| parent.relations.iter().map(|(relation, _)| *relation)).collect();
+    let expand: Vec<Relation> = expand.into_iter().collect();
+    let select = selected(run).await?;
+    let question = KeyQuestion {
+        resource,
+        select: &select,
+        expand: &expand,
+        control: None,
+        priority: run.job.priority(),
+    };
+    let keys: Vec<RecordKey> = wanted.iter().map(|parent| parent.key.clone()).collect();
+    let preferred = preferred_form(context, resource).await?;
+    let mut done = 0;
+    while done < keys.len() {
+        let (asked, pages) = answer(run, &question, &keys[done..], preferred).await?;
+        let now = context.now().await?;
+        let read: Vec<_> = pages.iter().map(|page| context.read(page, resource)).collect();
+        let records: HashMap<&RecordKey, &Record<'_>> =
+            read.iter().flat_map(|page| &page.records).map(|record| (&record.key, record)).collect();
+        let batch = &wanted[done..done + asked];
+        let verdicts = judge(batch, &records, now, context.cache_window());
+        let answers: Vec<RelationAnswer<'_>> =
+            verdicts.iter().map(|judged| judged.answer(&records)).collect();
+        done += asked;
+        let checkpoint = position
+            .filter(|_| done == keys.len())
+            .map(|walk| Checkpoint { walk: Some(walk.clone()), ..Checkpoint::default() });
+        let commit = RelationCommit {
+            run: run.id,
+            resource,
+            job: run.job,
+            answers: &answers,
+            checkpoint: checkpoint.as_ref(),
+        };
+        let outcome = crate::persist!(context, context.store.commit_relations(&context.lease, &commit))?;
+        context.metrics.relations_committed(context.feed(), resource, &outcome);
+        let bytes = pages.iter().map(|page| page.head.bytes).sum();
+        run.totals.pages += 1;
+        run.totals.updated += outcome.sets_replaced;
+        run.totals.unchanged += outcome.sets_unchanged;
+        run.totals.bytes += bytes as u64;
+        let asked_top = u32::try_from(asked).unwrap_or(MOST_PARENTS).max(page_size::SMALLEST);
+        let goal = context.settings.fetcher.page_bytes;
+        *parents = page_size::after_page(asked_top, asked, bytes, goal, MOST_PARENTS);
+    }
+    Ok(())
+}
+
+async fn answer(
+    run: &Run<'_>,
+    question: &KeyQuestion<'_>,
+    keys: &[RecordKey],
+    preferred: KeyListForm,
+) -> Result<(usize, Vec<spark_domain::Page>), JobError> {
+    match read(run.context, question, keys, preferred).await? {
+        KeyAnswer::Pages { asked, pages } => Ok((asked, pages)),
+        KeyAnswer::Misread { asked } => Err(JobError::KeysMisread { asked }),
+    }
+}
+
+/// One relation of one parent, judged.
+struct Judged<'a> {
+    key: &'a RecordKey,
+    relation: Relation,
+    asked_for: Option<&'a str>,
+    verdict: Verdict,
+}
+
+fn judge<'a>(
+    batch: &'a [Wanted],
+    records: &HashMap<&RecordKey, &Record<'_>>,
+    now: Timestamp,
+    cache_window: chrono::TimeDelta,
+) -> Vec<Judged<'a>> {
+    let mut judged = Vec::new();
+    for parent in batch {
+        for (relation, known) in &parent.relations {
+            let verdict = match records.get(&parent.key) {
+                Some(record) => {
+                    let state = media::fingerprint_for(*relation, &record.fingerprint, record.modified_at);
+                    media::judge(known, &state, record.relation(*relation), now, cache_window)
+                }
+                None => media::unanswered(known),
+            };
+            let asked_for = known.wanted.as_ref().map(|(text, _)| text.as_str());
+            judged.push(Judged { key: &parent.key, relation: *relation, asked_for, verdict });
+        }
+    }
+    judged
+}
+
+impl Judged<'_> {
+    fn answer<'s>(&'s self, records: &HashMap<&RecordKey, &'s Record<'s>>) -> RelationAnswer<'s> {
+        let set = records.get(self.key).copied().and_then(|record| record.relation(self.relation));
+        let Verdict { replace, wanted, fetched, due, tries } = &self.verdict;
+        RelationAnswer {
+            key: self.key.clone(),
+            relation: self.relation,
+            set: set.filter(|_| *replace),
+            state: RelationState {
+                asked_for: self.asked_for,
+                wanted: &wanted.0,
+                wanted_newest: wanted.1,
+                fetched: fetched.as_ref().map(|(text, _)| text.as_str()),
+                fetched_newest: fetched.as_ref().and_then(|(_, newest)| *newest),
+                due: *due,
+                tries: *tries,
+            },
+        }
+    }
+}
+
+/// The fields by which the answer tells its own state: those that the feed's metadata declares.
+async fn selected(run: &Run<'_>) -> Result<Vec<&'static str>, JobError> {
+    let (context, resource) = (run.context, run.resource);
+    let wanted: &[&'static str] = match resource {
+        Resource::Property => &FINGERPRINT_FIELDS,
+        Resource::Member | Resource::Office | Resource::Teams | Resource::OpenHouse | Resource::Lookup => {
+            &FINGERPRINT_FIELDS[..1]
+        }
+    };
+    let declared = context.declared_fields(resource).await?;
+    let known = |field: &&str| declared.as_ref().is_none_or(|declared| declared.contains(*field));
+    Ok(std::iter::once(resource.key_field()).chain(wanted.iter().copied().filter(known)).collect())
+}

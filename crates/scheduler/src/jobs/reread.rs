@@ -1,0 +1,91 @@
+//! Looks once more, by key, at what a list left in doubt: rewinds, returned keys, missing keys.
+
+use std::collections::{HashMap, HashSet};
+
+use spark_domain::plan::change::Stored;
+use spark_domain::plan::reread::{Settled, settle};
+use spark_domain::{Record, RecordKey, Rejected};
+use spark_store::{PageCommit, Reread, RereadResult};
+
+use super::Run;
+use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
+use crate::error::JobError;
+
+/// Keys taken from the queue at once.
+const BATCH: i64 = 100;
+
+/// Works off what is due.
+pub(crate) async fn run(run: &mut Run<'_>) -> Result<(), JobError> {
+    let context = run.context;
+    loop {
+        let due = crate::persist!(context, context.store.due_rereads(context.feed(), run.resource, BATCH))?;
+        if due.is_empty() || context.is_stopping() {
+            return Ok(());
+        }
+        batch(run, &due).await?;
+    }
+}
+
+async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
+    let context = run.context;
+    let keys: Vec<RecordKey> = due.iter().map(|reread| reread.key.clone()).collect();
+    let question = KeyQuestion {
+        resource: run.resource,
+        select: &[],
+        expand: &[],
+        control: None,
+        priority: run.job.priority(),
+    };
+    let preferred = preferred_form(context, run.resource).await?;
+    let (asked, pages) = match read(context, &question, &keys, preferred).await? {
+        KeyAnswer::Pages { asked, pages } => (asked, pages),
+        KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
+    };
+    let read: Vec<_> = pages.iter().map(|page| context.read(page, run.resource)).collect();
+    let rejected: Vec<Rejected> = read.iter().flat_map(|page| page.rejected.clone()).collect();
+    let answers: HashMap<&RecordKey, &Record<'_>> =
+        read.iter().flat_map(|page| &page.records).map(|record| (&record.key, record)).collect();
+    let stored =
+        crate::persist!(context, context.store.stored(context.feed(), run.resource, &keys[..asked]))?;
+    let stored: HashMap<RecordKey, Stored> = stored.into_iter().collect();
+    let again_at = context.now().await? + context.cache_window();
+
+    let (mut take, mut force, mut results) = (Vec::new(), HashSet::new(), Vec::new());
+    for reread in &due[..asked] {
+        let answer = answers.get(&reread.key).copied();
+        let shown = answer.map(|record| (record.hash, record.modified_at));
+        let settled = settle(reread.reason, reread.seen, stored.get(&reread.key), shown);
+        let again = match settled {
+            Settled::Again(seen) => Some((again_at, Some(seen))),
+            Settled::Take | Settled::Force | Settled::Done => None,
+        };
+        if settled == Settled::Force {
+            force.insert(reread.key.clone());
+        }
+        if matches!(settled, Settled::Take | Settled::Force) {
+            take.extend(answer.cloned());
+        }
+        results.push(RereadResult { key: reread.key.clone(), again });
+    }
+    let commit = PageCommit {
+        run: run.id,
+        resource: run.resource,
+        job: run.job,
+        shape: context.shape(run.resource),
+        records: &take,
+        rejected: &rejected,
+        relations: context.settings.relations_of(run.resource),
+        expanded: &[],
+        mark_relations: true,
+        force: &force,
+        cache_window: context.settings.cache_window,
+        stage_keys: None,
+        checkpoint: None,
+        finish: None,
+    };
+    let outcome = crate::persist!(context, context.store.commit_page(&context.lease, &commit))?;
+    // The queue is settled after the rows: a crash in between reads these keys once more.
+    crate::persist!(context, context.store.settle_rereads(&context.lease, run.resource, &results))?;
+    run.count(&outcome, pages.iter().map(|page| page.head.bytes).sum());
+    Ok(())
+}
