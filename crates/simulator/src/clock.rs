@@ -23,11 +23,7 @@ struct Hands {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Hands {
-            since: Instant::now(),
-            base: Utc::now(),
-            scale: 1.0,
-        })))
+        Self(Arc::new(Mutex::new(Hands { since: Instant::now(), base: Utc::now(), scale: 1.0 })))
     }
 }
 

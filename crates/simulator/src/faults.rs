@@ -142,52 +142,29 @@ pub struct Faults(Arc<Mutex<Vec<Fault>>>);
 impl Trouble {
     /// A refusal in OData's shape.
     pub fn error(status: u16, code: i64) -> Self {
-        Self::Refuse {
-            status,
-            code,
-            shape: ErrorShape::Error,
-            retry_after: None,
-        }
+        Self::Refuse { status, code, shape: ErrorShape::Error, retry_after: None }
     }
 
     /// A refusal in Spark's own shape.
     pub fn d(status: u16, code: i64) -> Self {
-        Self::Refuse {
-            status,
-            code,
-            shape: ErrorShape::D,
-            retry_after: None,
-        }
+        Self::Refuse { status, code, shape: ErrorShape::D, retry_after: None }
     }
 
     /// 429 with code 1550, and a hint if there is one.
     pub fn throttle(retry_after: Option<&str>) -> Self {
         let retry_after = retry_after.map(str::to_owned);
-        Self::Refuse {
-            status: 429,
-            code: 1550,
-            shape: ErrorShape::D,
-            retry_after,
-        }
+        Self::Refuse { status: 429, code: 1550, shape: ErrorShape::D, retry_after }
     }
 
     /// 200 with a page for people.
     pub fn html() -> Self {
         let body = "<html><body><h1>We will be back soon</h1></body></html>".to_owned();
-        Self::Answer {
-            status: 200,
-            content_type: "text/html",
-            body,
-        }
+        Self::Answer { status: 200, content_type: "text/html", body }
     }
 
     /// 200 without a body.
     pub fn empty() -> Self {
-        Self::Answer {
-            status: 200,
-            content_type: "application/json",
-            body: String::new(),
-        }
+        Self::Answer { status: 200, content_type: "application/json", body: String::new() }
     }
 
     /// Which trouble it is, for the journal.
@@ -230,9 +207,7 @@ impl Trouble {
         match self {
             Self::ExpiredToken => has("$skiptoken") || has("$skip"),
             Self::CountOff(_) | Self::NoCount => has("$count"),
-            Self::In(_) => entry
-                .param("$filter")
-                .is_some_and(|filter| filter.contains(" in ")),
+            Self::In(_) => entry.param("$filter").is_some_and(|filter| filter.contains(" in ")),
             Self::NoExpansion(name) | Self::EmptyExpansion(name) | Self::PartialExpansion(name) => entry
                 .param("$expand")
                 .is_some_and(|expand| expand.split(',').any(|part| part.trim() == *name)),
@@ -247,14 +222,7 @@ impl Trouble {
 impl Fault {
     /// This trouble at the next request that it concerns, once.
     pub fn new(trouble: Trouble) -> Self {
-        Self {
-            trouble,
-            resource: None,
-            urls: Vec::new(),
-            without: Vec::new(),
-            after: 0,
-            left: Some(1),
-        }
+        Self { trouble, resource: None, urls: Vec::new(), without: Vec::new(), after: 0, left: Some(1) }
     }
 
     /// Only for this entity set.
@@ -295,9 +263,7 @@ impl Fault {
 
     fn matches(&self, entry: &Entry) -> bool {
         let url = entry.url();
-        self.resource
-            .as_ref()
-            .is_none_or(|name| entry.resource.as_ref() == Some(name))
+        self.resource.as_ref().is_none_or(|name| entry.resource.as_ref() == Some(name))
             && self.urls.iter().all(|part| url.contains(part))
             && !self.without.iter().any(|part| url.contains(part))
             && self.trouble.concerns(entry)

@@ -51,22 +51,14 @@ pub(crate) enum Delivery {
 impl Request {
     /// The first header of that name, whatever its case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header.eq_ignore_ascii_case(name))
-            .map(|(_, value)| &**value)
+        self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 }
 
 impl Response {
     pub(crate) fn new(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self {
-            status,
-            headers,
-            body,
-            delivery: Delivery::Whole,
-        }
+        Self { status, headers, body, delivery: Delivery::Whole }
     }
 }
 
@@ -102,9 +94,7 @@ where
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await? {
-        let keep = !request
-            .header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let keep = !request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let response = handler(request).await;
         if !write(&mut stream, response).await? || !keep {
             break;
@@ -139,10 +129,7 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option
             .collect(),
     };
     // A body is read past: nothing we offer takes one.
-    let body: usize = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
+    let body: usize = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     while buffer.len() < body {
         if stream.read_buf(buffer).await? == 0 {
             return Ok(None);
@@ -169,9 +156,7 @@ async fn write(stream: &mut TcpStream, response: Response) -> io::Result<bool> {
         Delivery::Never => stream.set_zero_linger()?,
         Delivery::Broken { after, reset } => {
             stream.write_all(head.as_bytes()).await?;
-            stream
-                .write_all(&response.body[..after.min(response.body.len())])
-                .await?;
+            stream.write_all(&response.body[..after.min(response.body.len())]).await?;
             stream.flush().await?;
             if reset {
                 stream.set_zero_linger()?;

@@ -101,19 +101,12 @@ impl Entry {
 
     /// The decoded value of a query option, as in `param("$top")`.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find(|(param, _)| param == name)
-            .map(|(_, value)| &**value)
+        self.params.iter().find(|(param, _)| param == name).map(|(_, value)| &**value)
     }
 
     /// The decoded path and query, for searching.
     pub fn url(&self) -> String {
-        let query: Vec<String> = self
-            .params
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let query: Vec<String> = self.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{}?{}", self.path, query.join("&"))
     }
 }

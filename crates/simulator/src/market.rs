@@ -21,9 +21,7 @@ pub struct MarketSettings {
 
 impl Default for MarketSettings {
     fn default() -> Self {
-        Self {
-            moves_per_minute: 60.0,
-        }
+        Self { moves_per_minute: 60.0 }
     }
 }
 
@@ -65,27 +63,23 @@ pub struct Market {
 impl Market {
     pub(crate) fn start(world: World, seed: u64, settings: Option<MarketSettings>) -> Self {
         let chance = Arc::new(Mutex::new(Rng::with_seed(seed ^ 0x4D61_726B)));
-        let task = settings
-            .filter(|settings| settings.moves_per_minute > 0.0)
-            .map(|settings| {
-                let (world, chance) = (world.clone(), Arc::clone(&chance));
-                tokio::spawn(async move {
-                    let pause = Duration::from_secs_f64((60.0 / settings.moves_per_minute).max(0.000_1));
-                    let mut turns = tokio::time::interval(pause);
-                    loop {
-                        turns.tick().await;
-                        step(&world, &chance);
-                    }
-                })
-            });
+        let task = settings.filter(|settings| settings.moves_per_minute > 0.0).map(|settings| {
+            let (world, chance) = (world.clone(), Arc::clone(&chance));
+            tokio::spawn(async move {
+                let pause = Duration::from_secs_f64((60.0 / settings.moves_per_minute).max(0.000_1));
+                let mut turns = tokio::time::interval(pause);
+                loop {
+                    turns.tick().await;
+                    step(&world, &chance);
+                }
+            })
+        });
         Self { world, chance, task }
     }
 
     /// Moves the market that many times at once.
     pub fn step(&self, times: usize) -> Vec<Move> {
-        (0..times)
-            .filter_map(|_| step(&self.world, &self.chance))
-            .collect()
+        (0..times).filter_map(|_| step(&self.world, &self.chance)).collect()
     }
 
     /// Ends the moves that happen by themselves.
@@ -169,21 +163,11 @@ fn step(world: &World, chance: &Mutex<Rng>) -> Option<Move> {
             Some(Move::Ended(key))
         }
         93..97 => {
-            world.edit(
-                resource,
-                &key,
-                "MemberDirectPhone",
-                format!("701-555-{:04}", chance.u32(..10_000)),
-            );
+            world.edit(resource, &key, "MemberDirectPhone", format!("701-555-{:04}", chance.u32(..10_000)));
             Some(Move::Member(key))
         }
         _ => {
-            world.edit(
-                resource,
-                &key,
-                "OfficePhone",
-                format!("701-555-{:04}", chance.u32(..10_000)),
-            );
+            world.edit(resource, &key, "OfficePhone", format!("701-555-{:04}", chance.u32(..10_000)));
             Some(Move::Office(key))
         }
     }

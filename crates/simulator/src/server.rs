@@ -95,9 +95,7 @@ impl Simulator {
         let listener = TcpListener::bind(settings.listen).await?;
         let address = listener.local_addr()?;
         let listings = settings.listings as u64;
-        let members = settings
-            .members
-            .map_or(listings / 10 + 3, |members| members as u64);
+        let members = settings.members.map_or(listings / 10 + 3, |members| members as u64);
         let census = Census {
             listings,
             members,
@@ -120,15 +118,8 @@ impl Simulator {
             recent: Mutex::default(),
         });
         let state = Arc::clone(&shared);
-        let task = tokio::spawn(http::serve(listener, move |request| {
-            respond(Arc::clone(&state), request)
-        }));
-        Ok(Self {
-            address,
-            shared,
-            market: Market::start(world, seed, settings.market),
-            task,
-        })
+        let task = tokio::spawn(http::serve(listener, move |request| respond(Arc::clone(&state), request)));
+        Ok(Self { address, shared, market: Market::start(world, seed, settings.market), task })
     }
 
     /// The address of the surface, without a slash at its end: what `base_url` is set to.
@@ -143,11 +134,7 @@ impl Simulator {
 
     /// The right token.
     pub fn token(&self) -> String {
-        self.shared
-            .token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.token.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes another token the only right one, as when a key is revoked and issued anew.
@@ -196,10 +183,7 @@ impl Drop for Simulator {
 /// Answers one request, from the journal's first line to the delivery.
 async fn respond(shared: Arc<Shared>, request: Request) -> Response {
     let mut entry = Entry::of(&request, shared.world.clock().now());
-    let secret = entry
-        .authorization
-        .as_deref()
-        .and_then(|value| value.split_once(' '));
+    let secret = entry.authorization.as_deref().and_then(|value| value.split_once(' '));
     entry.token_right = secret.is_some_and(|(scheme, token)| {
         (scheme.eq_ignore_ascii_case("Bearer") || scheme.eq_ignore_ascii_case("OAuth"))
             && token == *shared.token.lock().unwrap_or_else(PoisonError::into_inner)
@@ -221,12 +205,9 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Response {
         let records = answer.records;
         (dress(&state, &request, answer, &faults), records)
     });
-    let (response, records) = work.await.unwrap_or_else(|_| {
-        (
-            Response::new(500, "text/plain", b"the simulator itself failed".to_vec()),
-            0,
-        )
-    });
+    let (response, records) = work
+        .await
+        .unwrap_or_else(|_| (Response::new(500, "text/plain", b"the simulator itself failed".to_vec()), 0));
     shared.journal.close(number, |entry| {
         entry.status = (!matches!(response.delivery, Delivery::Never)).then_some(response.status);
         entry.records = records;
@@ -238,30 +219,14 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Response {
 fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble]) -> Answer {
     for trouble in troubles {
         match trouble {
-            Trouble::Refuse {
-                status, code, shape, ..
-            } => {
+            Trouble::Refuse { status, code, shape, .. } => {
                 return Answer::error(*shape, *status, *code, "Refused on demand.");
             }
-            Trouble::Answer {
-                status,
-                content_type,
-                body,
-            } => {
-                return Answer {
-                    status: *status,
-                    content_type,
-                    body: body.clone(),
-                    records: 0,
-                };
+            Trouble::Answer { status, content_type, body } => {
+                return Answer { status: *status, content_type, body: body.clone(), records: 0 };
             }
             Trouble::Redirect(_) => {
-                return Answer {
-                    status: 302,
-                    content_type: "text/html",
-                    body: String::new(),
-                    records: 0,
-                };
+                return Answer { status: 302, content_type: "text/html", body: String::new(), records: 0 };
             }
             _ => {}
         }
@@ -290,19 +255,11 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
     let now = shared.world.clock().seconds();
     let inner = shared.world.lock();
     match entry.path.strip_prefix(PATH) {
-        Some("/$metadata") => Answer {
-            status: 200,
-            content_type: "application/xml",
-            body: odata::edmx(&inner),
-            records: 0,
-        },
+        Some("/$metadata") => {
+            Answer { status: 200, content_type: "application/xml", body: odata::edmx(&inner), records: 0 }
+        }
         Some(_) => {
-            let context = Context {
-                origin: &shared.origin,
-                number: entry.number,
-                now,
-                troubles,
-            };
+            let context = Context { origin: &shared.origin, number: entry.number, now, troubles };
             odata::answer(&inner, entry, &context)
         }
         None => refuse(404, 404, "No such path."),
@@ -315,10 +272,7 @@ fn over_limit(shared: &Shared) -> bool {
     };
     let mut recent = shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();
-    while recent
-        .front()
-        .is_some_and(|first| now.duration_since(*first) > window)
-    {
+    while recent.front().is_some_and(|first| now.duration_since(*first) > window) {
         recent.pop_front();
     }
     // Refused requests count too: that is what "any 5 minutes" means.
@@ -334,38 +288,18 @@ fn dress(shared: &Shared, request: &Request, answer: Answer, troubles: &[Trouble
     for trouble in troubles {
         match trouble {
             Trouble::CutShort { after } => body.truncate(*after),
-            Trouble::Truncate { after } => {
-                delivery = Delivery::Broken {
-                    after: *after,
-                    reset: false,
-                }
-            }
-            Trouble::ResetWithin { after } => {
-                delivery = Delivery::Broken {
-                    after: *after,
-                    reset: true,
-                }
-            }
+            Trouble::Truncate { after } => delivery = Delivery::Broken { after: *after, reset: false },
+            Trouble::ResetWithin { after } => delivery = Delivery::Broken { after: *after, reset: true },
             Trouble::Reset => delivery = Delivery::Never,
-            Trouble::Drip { bytes, every } => {
-                delivery = Delivery::Drip {
-                    bytes: *bytes,
-                    every: *every,
-                }
-            }
+            Trouble::Drip { bytes, every } => delivery = Delivery::Drip { bytes: *bytes, every: *every },
             Trouble::Redirect(to) => headers.push(("Location".to_owned(), to.clone())),
-            Trouble::Refuse {
-                retry_after: Some(hint),
-                ..
-            } => {
+            Trouble::Refuse { retry_after: Some(hint), .. } => {
                 headers.push(("Retry-After".to_owned(), hint.clone()));
             }
             _ => {}
         }
     }
-    let accepts = request
-        .header("accept-encoding")
-        .is_some_and(|accepted| accepted.contains("gzip"));
+    let accepts = request.header("accept-encoding").is_some_and(|accepted| accepted.contains("gzip"));
     if accepts && body.len() > 1_024 {
         let mut gzip = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
         if gzip.write_all(&body).is_ok()
@@ -376,12 +310,7 @@ fn dress(shared: &Shared, request: &Request, answer: Answer, troubles: &[Trouble
         }
     }
     let mut response = Response::new(answer.status, answer.content_type, body);
-    let date = shared
-        .world
-        .clock()
-        .now()
-        .format("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string();
+    let date = shared.world.clock().now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     headers.push(("Date".to_owned(), date));
     headers.push(("OData-Version".to_owned(), "4.0".to_owned()));
     response.headers.extend(headers);

@@ -33,11 +33,7 @@ impl Trap {
             book.close(number, |entry| entry.status = Some(200));
             async { Response::new(200, "application/json", br#"{"value":[]}"#.to_vec()) }
         }));
-        Ok(Self {
-            address,
-            journal,
-            task,
-        })
+        Ok(Self { address, journal, task })
     }
 
     /// `http://127.0.0.1:PORT`, without a path.

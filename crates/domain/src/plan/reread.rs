@@ -20,6 +20,21 @@ pub enum RereadReason {
     Event,
 }
 
+impl RereadReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Rewind, Self::Returned, Self::Missing, Self::Event];
+
+    /// Its word in column `reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewind => "rewind",
+            Self::Returned => "returned",
+            Self::Missing => "missing",
+            Self::Event => "event",
+        }
+    }
+}
+
 /// What the by-key read means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {

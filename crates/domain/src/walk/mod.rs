@@ -5,6 +5,9 @@
 //! key, by an empty page); everything else that could stop it is a failure and says so, because a list cut
 //! short looks like a mass removal.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use crate::{PageHead, RecordKey, Timestamp};

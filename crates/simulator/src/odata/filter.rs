@@ -18,15 +18,8 @@ pub(super) enum Filter {
     And(Vec<Filter>),
     Or(Vec<Filter>),
     Not(Box<Filter>),
-    Is {
-        field: usize,
-        operator: Operator,
-        literal: Literal,
-    },
-    In {
-        field: usize,
-        literals: Vec<Literal>,
-    },
+    Is { field: usize, operator: Operator, literal: Literal },
+    In { field: usize, literals: Vec<Literal> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +45,7 @@ pub(super) enum Literal {
 impl Filter {
     pub(super) fn parse(text: &str, schema: &Schema) -> Result<Self, String> {
         let tokens = tokens(text)?;
-        let mut parser = Parser {
-            tokens: &tokens,
-            at: 0,
-            depth: 0,
-            schema,
-            since: 0,
-        };
+        let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, schema, since: 0 };
         let filter = parser.any()?;
         match parser.tokens.get(parser.at) {
             None => Ok(filter),
@@ -74,15 +61,9 @@ impl Filter {
             Self::Not(filter) => !filter.accepts(schema, scene),
             Self::In { field, literals } => {
                 let cell = schema.fields[*field].cell(scene);
-                literals
-                    .iter()
-                    .any(|literal| compare(&cell, literal) == Some(Ordering::Equal))
+                literals.iter().any(|literal| compare(&cell, literal) == Some(Ordering::Equal))
             }
-            Self::Is {
-                field,
-                operator,
-                literal,
-            } => {
+            Self::Is { field, operator, literal } => {
                 let order = compare(&schema.fields[*field].cell(scene), literal);
                 match operator {
                     Operator::Eq => order == Some(Ordering::Equal),
@@ -101,11 +82,9 @@ impl Filter {
         let key = schema.find(schema.resource.key_field())?;
         match self {
             Self::In { field, literals } if *field == key => Some(texts(literals.iter())),
-            Self::Is {
-                field,
-                operator: Operator::Eq,
-                literal,
-            } if *field == key => Some(texts([literal].into_iter())),
+            Self::Is { field, operator: Operator::Eq, literal } if *field == key => {
+                Some(texts([literal].into_iter()))
+            }
             Self::And(all) => all.iter().find_map(|filter| filter.keys(schema)),
             Self::Or(any) => {
                 let lists: Option<Vec<Vec<&str>>> = any.iter().map(|filter| filter.keys(schema)).collect();
@@ -118,13 +97,7 @@ impl Filter {
 
 fn texts<'a>(literals: impl Iterator<Item = &'a Literal>) -> Vec<&'a str> {
     literals
-        .filter_map(|literal| {
-            if let Literal::Text(text) = literal {
-                Some(&**text)
-            } else {
-                None
-            }
-        })
+        .filter_map(|literal| if let Literal::Text(text) = literal { Some(&**text) } else { None })
         .collect()
 }
 
@@ -161,12 +134,9 @@ fn compare_json(raw: &str, literal: &Literal) -> Option<Ordering> {
         (Value::Bool(flag), Literal::Flag(wanted)) => Some(flag.cmp(wanted)),
         (Value::Number(number), Literal::Number(wanted)) => number.as_f64()?.partial_cmp(wanted),
         (Value::String(text), Literal::Text(wanted)) => Some(text.cmp(wanted)),
-        (Value::String(text), Literal::Stamp(wanted)) => Some(
-            DateTime::parse_from_rfc3339(&text)
-                .ok()?
-                .timestamp_millis()
-                .cmp(wanted),
-        ),
+        (Value::String(text), Literal::Stamp(wanted)) => {
+            Some(DateTime::parse_from_rfc3339(&text).ok()?.timestamp_millis().cmp(wanted))
+        }
         (Value::String(text), Literal::Date(wanted)) => Some(text.parse::<NaiveDate>().ok()?.cmp(wanted)),
         _ => None,
     }
@@ -234,11 +204,7 @@ impl Parser<'_> {
         while self.word("or") {
             parts.push(self.all()?);
         }
-        Ok(if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            Filter::Or(parts)
-        })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::Or(parts) })
     }
 
     fn all(&mut self) -> Result<Filter, String> {
@@ -246,11 +212,7 @@ impl Parser<'_> {
         while self.word("and") {
             parts.push(self.one()?);
         }
-        Ok(if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            Filter::And(parts)
-        })
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Filter::And(parts) })
     }
 
     fn one(&mut self) -> Result<Filter, String> {
@@ -273,10 +235,7 @@ impl Parser<'_> {
 
     fn comparison(&mut self) -> Result<Filter, String> {
         let name = self.name()?;
-        let field = self
-            .schema
-            .find(&name)
-            .ok_or_else(|| format!("Unknown field: {name}"))?;
+        let field = self.schema.find(&name).ok_or_else(|| format!("Unknown field: {name}"))?;
         let kind = self.schema.fields[field].kind;
         let word = self.name()?;
         let operator = match word.as_str() {
@@ -303,11 +262,7 @@ impl Parser<'_> {
                 return Err("ModificationTimestamp gt may occur once only.".to_owned());
             }
         }
-        Ok(Filter::Is {
-            field,
-            operator,
-            literal: self.literal(&name, kind)?,
-        })
+        Ok(Filter::Is { field, operator, literal: self.literal(&name, kind)? })
     }
 
     fn literal(&mut self, name: &str, kind: Kind) -> Result<Literal, String> {
@@ -350,10 +305,6 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, token: &Token) -> Result<(), String> {
-        if self.token(token) {
-            Ok(())
-        } else {
-            Err(format!("Expected {token:?}"))
-        }
+        if self.token(token) { Ok(()) } else { Err(format!("Expected {token:?}")) }
     }
 }

@@ -15,12 +15,7 @@ pub(crate) fn edmx(inner: &Inner) -> String {
         let schema = &inner.shelf(resource).schema;
         open_type(&mut out, resource.as_str(), resource.key_field());
         for field in &schema.fields {
-            property(
-                &mut out,
-                &field.name,
-                field.kind,
-                field.name == resource.key_field(),
-            );
+            property(&mut out, &field.name, field.kind, field.name == resource.key_field());
         }
         for relation in resource.relations() {
             let related = RELATED.iter().find(|related| related.relation == *relation);
@@ -46,20 +41,14 @@ pub(crate) fn edmx(inner: &Inner) -> String {
         "<EntityContainer Name=\"Container\">\n",
     ));
     for resource in Resource::ALL.map(Resource::as_str) {
-        let _ = writeln!(
-            out,
-            "  <EntitySet Name=\"{resource}\" EntityType=\"ODataService.{resource}\"/>"
-        );
+        let _ = writeln!(out, "  <EntitySet Name=\"{resource}\" EntityType=\"ODataService.{resource}\"/>");
     }
     out.push_str(" </EntityContainer></Schema>\n</edmx:DataServices></edmx:Edmx>\n");
     out
 }
 
 fn open_type(out: &mut String, name: &str, key: &str) {
-    let _ = writeln!(
-        out,
-        "  <EntityType Name=\"{name}\">\n   <Key><PropertyRef Name=\"{key}\"/></Key>"
-    );
+    let _ = writeln!(out, "  <EntityType Name=\"{name}\">\n   <Key><PropertyRef Name=\"{key}\"/></Key>");
 }
 
 fn property(out: &mut String, name: &str, kind: Kind, key: bool) {
@@ -75,10 +64,7 @@ fn property(out: &mut String, name: &str, kind: Kind, key: bool) {
     let nullable = if key { " Nullable=\"false\"" } else { "" };
     let _ = write!(out, "   <Property Name=\"{name}\"{nullable} Type=\"{edm}\">");
     if matches!(kind, Kind::Choice | Kind::Choices) {
-        let _ = write!(
-            out,
-            "<Annotation Term=\"RESO.OData.Metadata.LookupName\" String=\"{name}\"/>"
-        );
+        let _ = write!(out, "<Annotation Term=\"RESO.OData.Metadata.LookupName\" String=\"{name}\"/>");
     }
     if let Some((group, field)) = name.split_once("_co_") {
         let _ = write!(
@@ -103,7 +89,5 @@ fn local(encoded: &str) -> String {
         ("_cm_", ","),
     ]
     .iter()
-    .fold(encoded.to_owned(), |name, (code, letter)| {
-        name.replace(code, letter)
-    })
+    .fold(encoded.to_owned(), |name, (code, letter)| name.replace(code, letter))
 }

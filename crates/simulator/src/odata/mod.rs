@@ -30,12 +30,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(body: String, records: usize) -> Self {
-        Self {
-            status: 200,
-            content_type: "application/json;odata.metadata=minimal",
-            body,
-            records,
-        }
+        Self { status: 200, content_type: "application/json;odata.metadata=minimal", body, records }
     }
 
     pub(crate) fn error(shape: ErrorShape, status: u16, code: i64, message: &str) -> Self {
@@ -52,12 +47,7 @@ impl Answer {
                 body.push_str("}}");
             }
         }
-        Self {
-            status,
-            content_type: "application/json",
-            body,
-            records: 0,
-        }
+        Self { status, content_type: "application/json", body, records: 0 }
     }
 
     /// 400 for a query option, as OData says it; the code is Spark's.
@@ -69,12 +59,7 @@ impl Answer {
         let _ = write!(body, ",\"details\":[{{\"code\":\"{code}\",\"message\":");
         string(&mut body, message);
         body.push_str("}]}}");
-        Self {
-            status: 400,
-            content_type: "application/json",
-            body,
-            records: 0,
-        }
+        Self { status: 400, content_type: "application/json", body, records: 0 }
     }
 }
 
@@ -82,12 +67,7 @@ impl Answer {
 pub(crate) fn entity(path: &str) -> (Option<String>, Option<String>) {
     let rest = path.strip_prefix(PATH).unwrap_or(path).trim_start_matches('/');
     if let Some((name, key)) = rest.split_once('(') {
-        let key = key
-            .split(')')
-            .next()
-            .unwrap_or_default()
-            .trim_matches('\'')
-            .replace("''", "'");
+        let key = key.split(')').next().unwrap_or_default().trim_matches('\'').replace("''", "'");
         (Some(name.to_owned()), Some(key))
     } else {
         let name = rest.split('/').next().unwrap_or_default();
@@ -112,13 +92,9 @@ pub(crate) fn decode(text: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find('%') {
         bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        let escape = rest
-            .get(at + 1..at + 3)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escape = rest.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(escape.unwrap_or(b'%'));
-        rest = rest
-            .get(at + if escape.is_some() { 3 } else { 1 }..)
-            .unwrap_or_default();
+        rest = rest.get(at + if escape.is_some() { 3 } else { 1 }..).unwrap_or_default();
     }
     bytes.extend_from_slice(rest.as_bytes());
     String::from_utf8_lossy(&bytes).into_owned()

@@ -49,13 +49,7 @@ pub(crate) fn answer(inner: &Inner, entry: &Entry, context: &Context<'_>) -> Ans
             _ => {}
         }
     }
-    let view = View {
-        inner,
-        resource,
-        query: &query,
-        context,
-        style: style(inner, context),
-    };
+    let view = View { inner, resource, query: &query, context, style: style(inner, context) };
     match &entry.key {
         Some(key) => view.single(key, entry.path.rsplit_once(")/").map(|(_, relation)| relation)),
         None => view.list(&entry.params),
@@ -118,11 +112,7 @@ impl View<'_> {
             _ => None,
         });
         let filtered = ignored.is_none();
-        let top = if ignored == Some(InTrouble::PageOfTen) {
-            10
-        } else {
-            self.query.top
-        };
+        let top = if ignored == Some(InTrouble::PageOfTen) { 10 } else { self.query.top };
         let unsorted = has(&Trouble::Unsorted) && !self.query.ordered;
         let by_skip = has(&Trouble::Unsorted) || self.resource == Resource::Lookup;
         let after = self.query.skiptoken.as_deref().filter(|_| !by_skip);
@@ -194,11 +184,7 @@ impl View<'_> {
         let now = self.context.now;
         let filter = self.query.filter.as_ref().filter(|_| filtered);
         let accepts = move |key: &str, record: &Record| {
-            let scene = Scene {
-                key,
-                record,
-                ground: &self.inner.ground,
-            };
+            let scene = Scene { key, record, ground: &self.inner.ground };
             filter.is_none_or(|filter| filter.accepts(schema, &scene))
         };
         if ignored == Some(InTrouble::Nothing) {
@@ -208,9 +194,7 @@ impl View<'_> {
             keys.sort_unstable();
             keys.dedup();
             keys.retain(|key| after.is_none_or(|after| *key > after));
-            let found = keys
-                .into_iter()
-                .filter_map(move |key| self.inner.shown(self.resource, key, now));
+            let found = keys.into_iter().filter_map(move |key| self.inner.shown(self.resource, key, now));
             return Box::new(found.filter(move |(key, record)| accepts(key, record)));
         }
         let all = self.inner.shown_after(self.resource, after, now);
@@ -225,20 +209,12 @@ impl View<'_> {
     }
 
     fn record(&self, page: &mut String, key: &str, record: &Record, alone: bool) {
-        let scene = Scene {
-            key,
-            record,
-            ground: &self.inner.ground,
-        };
+        let scene = Scene { key, record, ground: &self.inner.ground };
         let mut object = Object::new(&self.style);
         if alone {
             object.text("@odata.context", &self.metadata_address("/$entity"));
         }
-        object.id(&format!(
-            "{}('{}')",
-            self.resource.as_str(),
-            key.replace('\'', "''")
-        ));
+        object.id(&format!("{}('{}')", self.resource.as_str(), key.replace('\'', "''")));
         let schema = &self.inner.shelf(self.resource).schema;
         write_fields(&mut object, schema, &scene, self.query.select.as_deref());
         for relation in &self.query.expand {
@@ -251,11 +227,7 @@ impl View<'_> {
                 self.relation(&mut members, key, record, relation);
             }
             object.raw(relation, &members);
-            if self
-                .context
-                .troubles
-                .contains(&Trouble::PartialExpansion(relation))
-            {
+            if self.context.troubles.contains(&Trouble::PartialExpansion(relation)) {
                 let base = self.style.base.as_deref().unwrap_or_default();
                 let more = format!("{base}/{}('{key}')/{relation}?%24skip=1", self.resource.as_str());
                 object.text(&format!("{relation}@odata.nextLink"), &more);
@@ -265,20 +237,8 @@ impl View<'_> {
     }
 
     fn relation(&self, page: &mut String, key: &str, record: &Record, relation: &str) {
-        let scene = Scene {
-            key,
-            record,
-            ground: &self.inner.ground,
-        };
-        write_relation(
-            page,
-            self.inner,
-            self.resource,
-            &scene,
-            relation,
-            &self.style,
-            self.context.now,
-        );
+        let scene = Scene { key, record, ground: &self.inner.ground };
+        write_relation(page, self.inner, self.resource, &scene, relation, &self.style, self.context.now);
     }
 
     fn metadata_address(&self, suffix: &str) -> String {
@@ -304,10 +264,8 @@ impl View<'_> {
             all.push(next);
         }
         all.sort_unstable();
-        let query: Vec<String> = all
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-            .collect();
+        let query: Vec<String> =
+            all.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         format!("{origin}{PATH}/{}?{}", self.resource.as_str(), query.join("&"))
     }
 }

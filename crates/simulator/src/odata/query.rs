@@ -95,9 +95,5 @@ impl Query {
 }
 
 pub(super) fn relation(resource: Resource, name: &str) -> Option<&'static str> {
-    resource
-        .relations()
-        .iter()
-        .copied()
-        .find(|relation| *relation == name)
+    resource.relations().iter().copied().find(|relation| *relation == name)
 }

@@ -59,10 +59,6 @@ fn complete(folder: &Path) -> bool {
 
 /// The digits of a path like `/usr/lib/postgresql/17/bin`: text order would put 9 before 17.
 fn version_of(folder: &Path) -> u32 {
-    let digits: String = folder
-        .to_string_lossy()
-        .chars()
-        .filter(char::is_ascii_digit)
-        .collect();
+    let digits: String = folder.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)
 }

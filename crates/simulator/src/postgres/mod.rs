@@ -58,10 +58,7 @@ pub fn shared() -> Result<&'static ThrowAwayPostgres, &'static PostgresError> {
 }
 
 fn failed(program: &'static str, output: &Output) -> PostgresError {
-    PostgresError::Failed {
-        program,
-        said: last_lines(&String::from_utf8_lossy(&output.stderr)),
-    }
+    PostgresError::Failed { program, said: last_lines(&String::from_utf8_lossy(&output.stderr)) }
 }
 
 fn last_lines(text: &str) -> String {

@@ -50,11 +50,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            durable: false,
-            max_connections: 200,
-            tcp: false,
-        }
+        Self { durable: false, max_connections: 200, tcp: false }
     }
 }
 
@@ -96,27 +92,10 @@ impl ThrowAwayPostgres {
 
         let port = if settings.tcp { free_port()? } else { 5432 };
         let parent = Mutex::new(None);
-        let server = Self {
-            programs,
-            folder: folder.path().to_path_buf(),
-            port,
-            settings,
-            owner,
-            parent,
-        };
+        let server = Self { programs, folder: folder.path().to_path_buf(), port, settings, owner, parent };
         let made = server
             .run("initdb")
-            .args([
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "--no-sync",
-                "-D",
-            ])
+            .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "-D"])
             .arg(server.data())
             .output()
             .map_err(system("run initdb"))?;
@@ -132,18 +111,13 @@ impl ThrowAwayPostgres {
     /// A URL that sqlx and libpq take: `postgres://postgres@localhost/name?host=%2Ftmp%2F..&port=5432`.
     pub fn url(&self, database: &str) -> String {
         let socket = self.folder.display().to_string().replace('/', "%2F");
-        format!(
-            "postgres://postgres@localhost/{database}?host={socket}&port={}",
-            self.port
-        )
+        format!("postgres://postgres@localhost/{database}?host={socket}&port={}", self.port)
     }
 
     /// The same over 127.0.0.1, if the settings asked for `tcp`.
     pub fn tcp_url(&self, database: &str) -> Option<String> {
         let port = self.port;
-        self.settings
-            .tcp
-            .then(|| format!("postgres://postgres@127.0.0.1:{port}/{database}"))
+        self.settings.tcp.then(|| format!("postgres://postgres@127.0.0.1:{port}/{database}"))
     }
 
     /// The folder with the socket, `data` and the server's `log`.
@@ -169,11 +143,7 @@ impl ThrowAwayPostgres {
             createdb.args(["-T", template]);
         }
         let output = createdb.arg(name).output().map_err(system("run createdb"))?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(failed("createdb", &output))
-        }
+        if output.status.success() { Ok(()) } else { Err(failed("createdb", &output)) }
     }
 
     /// Drops a database and whoever is connected to it.
@@ -183,11 +153,7 @@ impl ThrowAwayPostgres {
             .args(["--if-exists", "--force", name])
             .output()
             .map_err(system("run dropdb"))?;
-        if output.status.success() {
-            Ok(())
-        } else {
-            Err(failed("dropdb", &output))
-        }
+        if output.status.success() { Ok(()) } else { Err(failed("dropdb", &output)) }
     }
 
     /// Stops the server in order: sessions end, what is committed is written. The folder stays.
@@ -222,20 +188,14 @@ impl ThrowAwayPostgres {
                 if begun.elapsed() > PATIENCE {
                     drop(parent.stdin.take());
                     let _ = parent.wait();
-                    return Err(PostgresError::Silent {
-                        folder: self.folder.clone(),
-                        said: self.said(),
-                    });
+                    return Err(PostgresError::Silent { folder: self.folder.clone(), said: self.said() });
                 }
                 // A poll for a state that Postgres announces in no other way.
                 thread::sleep(Duration::from_millis(10));
             }
             // After a kill the old backends hold the shared memory for a moment longer.
             if begun.elapsed() > PATIENCE || !self.said().contains("still in use") {
-                return Err(PostgresError::Failed {
-                    program: "postgres",
-                    said: self.said(),
-                });
+                return Err(PostgresError::Failed { program: "postgres", said: self.said() });
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -248,13 +208,7 @@ impl ThrowAwayPostgres {
         let sync = if self.settings.durable { "on" } else { "off" };
         let mut shell = self.command(Path::new("/bin/sh"));
         shell.args(["-c", PARENT]).arg(self.programs.join("postgres"));
-        shell
-            .arg("-D")
-            .arg(self.data())
-            .arg("-k")
-            .arg(&self.folder)
-            .arg("-p")
-            .arg(self.port.to_string());
+        shell.arg("-D").arg(self.data()).arg("-k").arg(&self.folder).arg("-p").arg(self.port.to_string());
         for (name, value) in [
             ("listen_addresses", listen),
             ("fsync", sync),
@@ -299,11 +253,7 @@ impl ThrowAwayPostgres {
 
     fn client(&self, program: &str) -> Command {
         let mut command = self.run(program);
-        command
-            .arg("-h")
-            .arg(&self.folder)
-            .args(["-U", "postgres", "-p"])
-            .arg(self.port.to_string());
+        command.arg("-h").arg(&self.folder).args(["-U", "postgres", "-p"]).arg(self.port.to_string());
         command
     }
 
@@ -313,11 +263,7 @@ impl ThrowAwayPostgres {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.folder)
-            .env_clear()
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC");
+        command.current_dir(&self.folder).env_clear().env("LC_ALL", "C").env("TZ", "UTC");
         command.env("PATH", "/usr/bin:/bin");
         if let Some((user, group)) = self.owner {
             command.uid(user).gid(group);
@@ -340,11 +286,7 @@ impl ThrowAwayPostgres {
 
 impl Drop for ThrowAwayPostgres {
     fn drop(&mut self) {
-        let parent = self
-            .parent
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let parent = self.parent.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut parent) = parent {
             drop(parent.stdin.take());
             let _ = parent.wait();

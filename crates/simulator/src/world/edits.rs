@@ -37,11 +37,7 @@ impl World {
         let mut inner = self.lock();
         let n = inner.shelf(resource).next;
         inner.shelf_mut(resource).next += 1;
-        let seed = if resource == Resource::Lookup {
-            n
-        } else {
-            pick(inner.ground.seed, n ^ 0x5EED << 40)
-        };
+        let seed = if resource == Resource::Lookup { n } else { pick(inner.ground.seed, n ^ 0x5EED << 40) };
         let key = key(&inner.ground, resource, n);
         let mut record = Record::new(seed, now);
         record.entered = now;
@@ -142,12 +138,8 @@ impl World {
         let now = self.clock().seconds();
         let mut inner = self.lock();
         if let Some(record) = inner.live_mut(Resource::Property, &new) {
-            *record = Record {
-                entered: now,
-                modified: now,
-                photos: old.photos,
-                ..Record::new(old.seed, now)
-            };
+            *record =
+                Record { entered: now, modified: now, photos: old.photos, ..Record::new(old.seed, now) };
         }
         drop(inner);
         self.remove(Resource::Property, key);
@@ -168,11 +160,7 @@ impl World {
     pub fn surface_late(&self, key: &str, modified: chrono::DateTime<chrono::Utc>) -> bool {
         let done = self.change_with(Resource::Property, key, |record, _| {
             record.modified = modified.timestamp();
-            plant(
-                record,
-                "PublicRemarks",
-                &format!("Entered late, at {}.", record.modified).into(),
-            );
+            plant(record, "PublicRemarks", &format!("Entered late, at {}.", record.modified).into());
         });
         self.enter_role(Resource::Property, key);
         self.release(Resource::Property, key);
@@ -216,10 +204,7 @@ impl World {
             return false;
         };
         let record = entry.shown(now).cloned();
-        entry.past = Some(Box::new(Past {
-            record,
-            until: until.timestamp(),
-        }));
+        entry.past = Some(Box::new(Past { record, until: until.timestamp() }));
         true
     }
 
@@ -229,10 +214,7 @@ impl World {
         let Some(entry) = inner.shelf_mut(resource).entries.get_mut(key) else {
             return false;
         };
-        entry.past = Some(Box::new(Past {
-            record: None,
-            until: i64::MAX,
-        }));
+        entry.past = Some(Box::new(Past { record: None, until: i64::MAX }));
         true
     }
 
@@ -271,19 +253,12 @@ impl World {
         let n = inner.shelf(Resource::OpenHouse).next;
         inner.shelf_mut(Resource::OpenHouse).next += 1;
         let key = key(&inner.ground, Resource::OpenHouse, n);
-        let mut record = Record {
-            ends: end,
-            ..Record::new(pick(inner.ground.seed, n ^ 0x0A << 40), now)
-        };
+        let mut record = Record { ends: end, ..Record::new(pick(inner.ground.seed, n ^ 0x0A << 40), now) };
         plant(&mut record, "ListingKey", &listing.into());
         plant_stamp(&mut record, "OpenHouseStartTime", start);
         plant_stamp(&mut record, "OpenHouseEndTime", end);
         inner.add(Resource::OpenHouse, &key, record, now);
-        inner
-            .open_houses
-            .entry(listing.into())
-            .or_default()
-            .push(key.clone().into());
+        inner.open_houses.entry(listing.into()).or_default().push(key.clone().into());
         key
     }
 
@@ -299,23 +274,14 @@ impl World {
     /// The photos that `Media` will show, for a look at one listing.
     pub fn photo_count(&self, key: &str) -> Option<usize> {
         let inner = self.lock();
-        Some(
-            inner
-                .live(Resource::Property, key)?
-                .photos(&inner.ground.shape)
-                .len(),
-        )
+        Some(inner.live(Resource::Property, key)?.photos(&inner.ground.shape).len())
     }
 
     /// The price and status of a listing.
     pub fn price_and_status(&self, key: &str) -> Option<(f64, String)> {
         let inner = self.lock();
         let record = inner.live(Resource::Property, key)?;
-        let scene = Scene {
-            key,
-            record,
-            ground: &inner.ground,
-        };
+        let scene = Scene { key, record, ground: &inner.ground };
         Some((property::price(&scene), property::status(&scene).to_owned()))
     }
 
@@ -366,11 +332,7 @@ impl Inner {
 
     /// Until when the cache shows the version before an edit of now.
     fn shown_until(&mut self, now: i64) -> i64 {
-        if self.cache_window == 0 {
-            i64::MIN
-        } else {
-            now + self.chance.i64(0..=self.cache_window)
-        }
+        if self.cache_window == 0 { i64::MIN } else { now + self.chance.i64(0..=self.cache_window) }
     }
 }
 
@@ -378,10 +340,7 @@ impl super::Entry {
     /// Remembers the version before an edit, unless an even older one is still shown.
     fn keep(&mut self, before: Option<Record>, until: i64, now: i64) {
         if self.past.as_ref().is_none_or(|past| past.until <= now) {
-            self.past = Some(Box::new(Past {
-                record: before,
-                until,
-            }));
+            self.past = Some(Box::new(Past { record: before, until }));
         }
     }
 }

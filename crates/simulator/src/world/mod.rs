@@ -80,12 +80,7 @@ impl Shape {
 
     /// Small listings with few photos, for tests that want many of them quickly.
     pub fn small() -> Self {
-        Self {
-            listing_bytes: 3_000,
-            media_per_listing: 2,
-            media_most: 4,
-            ..Self::default()
-        }
+        Self { listing_bytes: 3_000, media_per_listing: 2, media_most: 4, ..Self::default() }
     }
 }
 
@@ -149,27 +144,17 @@ impl World {
             offices: census.offices,
             lookups: Vec::new(),
         };
-        let schemas: Vec<Arc<Schema>> = Resource::ALL
-            .iter()
-            .map(|resource| Schema::of(*resource, &ground))
-            .collect();
+        let schemas: Vec<Arc<Schema>> =
+            Resource::ALL.iter().map(|resource| Schema::of(*resource, &ground)).collect();
         for field in schemas.iter().flat_map(|schema| &schema.fields) {
             let known = ground.lookups.iter().any(|(name, _)| *name == field.name);
             if matches!(field.kind, Kind::Choice | Kind::Choices) && !known {
                 let values = names::values_of(&field.name);
-                ground
-                    .lookups
-                    .extend(values.iter().map(|value| (field.name.clone(), *value)));
+                ground.lookups.extend(values.iter().map(|value| (field.name.clone(), *value)));
             }
         }
-        let shelves = schemas
-            .into_iter()
-            .map(|schema| Shelf {
-                schema,
-                entries: BTreeMap::new(),
-                next: 0,
-            })
-            .collect();
+        let shelves =
+            schemas.into_iter().map(|schema| Shelf { schema, entries: BTreeMap::new(), next: 0 }).collect();
         let mut inner = Inner {
             ground,
             shelves,
@@ -186,21 +171,14 @@ impl World {
             (Resource::Lookup, lookups),
         ] {
             for n in 0..many {
-                let seed = if resource == Resource::Lookup {
-                    n
-                } else {
-                    pick(seed, n ^ many << 32)
-                };
+                let seed = if resource == Resource::Lookup { n } else { pick(seed, n ^ many << 32) };
                 let modified = birth - 3_600 - record::below(pick(seed, 4), 300 * 86_400);
                 let key = record::key(&inner.ground, resource, n);
                 inner.put(resource, &key, Record::new(seed, modified));
             }
             inner.shelf_mut(resource).next = many;
         }
-        let world = Self {
-            inner: Arc::new(Mutex::new(inner)),
-            clock,
-        };
+        let world = Self { inner: Arc::new(Mutex::new(inner)), clock };
         for _ in 0..census.open_houses {
             world.announce_open_house();
         }
@@ -215,10 +193,7 @@ impl World {
     /// The keys that a complete list shows, in order; a stale cache changes nothing here.
     pub fn keys(&self, resource: Resource) -> Vec<String> {
         let now = self.clock.seconds();
-        self.lock()
-            .true_records(resource, now)
-            .map(|(key, _)| key.to_owned())
-            .collect()
+        self.lock().true_records(resource, now).map(|(key, _)| key.to_owned()).collect()
     }
 
     /// How many there are.
@@ -254,10 +229,7 @@ impl Inner {
     }
 
     fn put(&mut self, resource: Resource, key: &str, record: Record) {
-        let entry = Entry {
-            live: Some(record),
-            ..Entry::default()
-        };
+        let entry = Entry { live: Some(record), ..Entry::default() };
         self.shelf_mut(resource).entries.insert(key.into(), entry);
     }
 
@@ -269,10 +241,7 @@ impl Inner {
         now: i64,
     ) -> impl Iterator<Item = (&'a str, &'a Record)> + use<'a> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self
-            .shelf(resource)
-            .entries
-            .range::<str, _>((from, Bound::Unbounded));
+        let range = self.shelf(resource).entries.range::<str, _>((from, Bound::Unbounded));
         range.filter_map(move |(key, entry)| Some((&**key, entry.shown(now)?)))
     }
 
@@ -306,8 +275,6 @@ impl Entry {
     }
 
     fn truth(&self, now: i64) -> Option<&Record> {
-        self.live
-            .as_ref()
-            .filter(|record| !self.out_of_role && record.ends > now)
+        self.live.as_ref().filter(|record| !self.out_of_role && record.ends > now)
     }
 }

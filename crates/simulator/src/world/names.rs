@@ -171,9 +171,8 @@ pub(super) const STREETS: [&str; 12] = [
     "Sunset",
 ];
 pub(super) const SUFFIXES: [&str; 6] = ["Street", "Avenue", "Bend", "Lane", "Court", "Road"];
-pub(super) const FIRST: [&str; 12] = [
-    "Ada", "Björn", "Chloë", "Dmitri", "Esther", "Femi", "Grace", "Hiro", "Inés", "Jamal", "Katya", "Liam",
-];
+pub(super) const FIRST: [&str; 12] =
+    ["Ada", "Björn", "Chloë", "Dmitri", "Esther", "Femi", "Grace", "Hiro", "Inés", "Jamal", "Katya", "Liam"];
 pub(super) const LAST: [&str; 12] = [
     "Norgaard", "O'Neil", "Petrov", "Quinn", "Rossi", "Sato", "Thibault", "Ueda", "Vance", "Walsh", "Young",
     "Zając",
@@ -213,14 +212,9 @@ pub(crate) fn values_of(lookup: &str) -> &'static [&'static str] {
             "Canceled",
         ],
         "PropertyType" => &["Residential", "Residential Income", "Land", "Residential Lease"],
-        "PropertySubType" => &[
-            "Single Family Residence",
-            "Condominium",
-            "Townhouse",
-            "Duplex",
-            "Unimproved Land",
-            "Apartment",
-        ],
+        "PropertySubType" => {
+            &["Single Family Residence", "Condominium", "Townhouse", "Duplex", "Unimproved Land", "Apartment"]
+        }
         "LotSizeUnits" => &["Acres", "Square Feet"],
         "MemberStatus" | "OfficeStatus" | "TeamStatus" => &["Active", "Inactive"],
         "OpenHouseType" => &["Public", "Broker"],

@@ -28,14 +28,8 @@ pub enum Resource {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Property,
-        Self::Member,
-        Self::Office,
-        Self::Teams,
-        Self::OpenHouse,
-        Self::Lookup,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Property, Self::Member, Self::Office, Self::Teams, Self::OpenHouse, Self::Lookup];
 
     /// The name of the entity set.
     pub fn as_str(self) -> &'static str {
@@ -115,16 +109,14 @@ pub(crate) enum Planted {
 }
 
 impl Record {
+    /// Seconds from its entry to the stamp that it was made with.
+    pub(crate) fn first_life(&self) -> i64 {
+        first_life(self.seed)
+    }
+
     pub(crate) fn new(seed: u64, modified: i64) -> Self {
-        let entered = modified - below(pick(seed, 1), 200 * 86_400);
-        Self {
-            seed,
-            entered,
-            modified,
-            ends: i64::MAX,
-            photos: None,
-            planted: None,
-        }
+        let entered = modified - first_life(seed);
+        Self { seed, entered, modified, ends: i64::MAX, photos: None, planted: None }
     }
 
     pub(crate) fn planted(&self, field: &str) -> Option<&Planted> {
@@ -150,11 +142,7 @@ impl Record {
         }
         let twice = u64::from(shape.media_per_listing) * 2;
         let many = pick(self.seed, 2).is_multiple_of(12);
-        let count = if many {
-            shape.media_most as u64
-        } else {
-            pick(self.seed, 3) % (twice + 1)
-        };
+        let count = if many { shape.media_most as u64 } else { pick(self.seed, 3) % (twice + 1) };
         (0..u32::try_from(count).unwrap_or(0)).collect()
     }
 }
@@ -185,14 +173,15 @@ pub(crate) fn key(ground: &Ground, resource: Resource, n: u64) -> String {
         Resource::OpenHouse => (1_767_225_600, 97),
         Resource::Lookup => return format!("3001-3001-{}-{}", n / 8 + 1, n % 8 + 1),
     };
-    digits(
-        base + n.cast_signed() * step,
-        pick(ground.seed, n ^ base.cast_unsigned()) % 1_000_000,
-    )
+    digits(base + n.cast_signed() * step, pick(ground.seed, n ^ base.cast_unsigned()) % 1_000_000)
 }
 
 /// `yyyymmddhhmmss` + microseconds + six zeros.
 pub(crate) fn digits(seconds: i64, micros: u64) -> String {
     let moment = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
     format!("{}{micros:06}000000", moment.format("%Y%m%d%H%M%S"))
+}
+
+fn first_life(seed: u64) -> i64 {
+    below(pick(seed, 1), 200 * 86_400).max(1)
 }

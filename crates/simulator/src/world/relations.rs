@@ -71,11 +71,7 @@ pub(crate) const RELATED: &[Related] = &[
         relation: "SocialMedia",
         type_name: "SocialMedia",
         key: "SocialMediaKey",
-        fields: &[
-            ("SocialMediaKey", Text),
-            ("SocialMediaType", Choice),
-            ("SocialMediaUrlOrId", Text),
-        ],
+        fields: &[("SocialMediaKey", Text), ("SocialMediaType", Choice), ("SocialMediaUrlOrId", Text)],
     },
     Related {
         relation: "Association",
@@ -139,11 +135,7 @@ pub(crate) fn write(
                 render::fields(
                     &mut object,
                     &shelf.schema,
-                    &Scene {
-                        key,
-                        record,
-                        ground: scene.ground,
-                    },
+                    &Scene { key, record, ground: scene.ground },
                     None,
                 );
                 add(object);
@@ -160,9 +152,7 @@ pub(crate) fn write(
 }
 
 pub(super) fn tour(scene: &Scene<'_>) -> Option<String> {
-    scene
-        .one_in(110, 4)
-        .then(|| format!("https://tours.example.test/{:x}", scene.pick(110)))
+    scene.one_in(110, 4).then(|| format!("https://tours.example.test/{:x}", scene.pick(110)))
 }
 
 pub(super) fn videos(scene: &Scene<'_>) -> usize {
@@ -200,19 +190,10 @@ fn media<'s>(
         let mut photo = medium(scene, path, "Photo", u64::from(id), order, style);
         let draw = pick(scene.record.seed, 1_000_000 + u64::from(id));
         photo.cell("PreferredPhotoYN", &Cell::Flag(at == 0));
-        photo.text(
-            "ShortDescription",
-            names::WORDS[usize::try_from(draw % 64).unwrap_or(0)],
-        );
-        photo.text(
-            "LongDescription",
-            names::SENTENCES[usize::try_from(draw % 10).unwrap_or(0)],
-        );
+        photo.text("ShortDescription", names::WORDS[usize::try_from(draw % 64).unwrap_or(0)]);
+        photo.text("LongDescription", names::SENTENCES[usize::try_from(draw % 10).unwrap_or(0)]);
         // The file's id differs from the medium's key.
-        photo.text(
-            "MediaURL",
-            &format!("https://cdn.photos.sparkplatform.com/xmls/{draw:020}-o.jpg"),
-        );
+        photo.text("MediaURL", &format!("https://cdn.photos.sparkplatform.com/xmls/{draw:020}-o.jpg"));
         photo.raw("MediaHTML", "null");
         add(photo);
     }
@@ -221,11 +202,7 @@ fn media<'s>(
     }
     let others = [
         ("Unbranded Virtual Tour", 900_000, tour(scene)),
-        (
-            "Document",
-            900_001,
-            (documents(scene) > 0).then(|| "https://docs.example.test/d.pdf".to_owned()),
-        ),
+        ("Document", 900_001, (documents(scene) > 0).then(|| "https://docs.example.test/d.pdf".to_owned())),
         // A video has no address: its link stands in the HTML.
         ("Video", 900_002, (videos(scene) > 0).then(String::new)),
     ];
@@ -237,10 +214,7 @@ fn media<'s>(
         }
         if url.is_empty() {
             other.raw("MediaURL", "null");
-            other.text(
-                "MediaHTML",
-                "<iframe src=\"https://video.example.test/9\"></iframe>",
-            );
+            other.text("MediaHTML", "<iframe src=\"https://video.example.test/9\"></iframe>");
         } else {
             other.text("MediaURL", &url);
             other.raw("MediaHTML", "null");
@@ -258,38 +232,22 @@ fn medium<'s>(
     style: &'s Style,
 ) -> Object<'s> {
     let draw = scene.pick(112);
-    let moment = digits(
-        1_704_067_200 + i64::from((draw % 60_000_000) as u32),
-        (draw >> 32) % 1_000_000,
-    );
+    let moment = digits(1_704_067_200 + i64::from((draw % 60_000_000) as u32), (draw >> 32) % 1_000_000);
     let key = format!("{}{id:06}", &moment[..20]);
     let mut object = Object::new(style);
     object.id(&format!("{path}('{key}')"));
     object.text("MediaKey", &key);
     object.text("ResourceRecordKey", scene.key);
-    object.text(
-        "ResourceRecordID",
-        &format!("{}", 70_000_000 + scene.pick(113) % 9_999_999),
-    );
+    object.text("ResourceRecordID", &format!("{}", 70_000_000 + scene.pick(113) % 9_999_999));
     object.text("MediaCategory", category);
     object.cell("Order", &Cell::Integer(order));
-    object.text(
-        "OriginatingSystemMediaKey",
-        &format!("{}", 90_000_000 + (draw ^ id) % 9_999_999),
-    );
+    object.text("OriginatingSystemMediaKey", &format!("{}", 90_000_000 + (draw ^ id) % 9_999_999));
     object.cell("Permission", &Cell::Choices(vec!["Public"]));
     object
 }
 
 fn rooms<'s>(scene: &Scene<'_>, path: &str, style: &'s Style, add: &mut dyn FnMut(Object<'s>)) {
-    const ROOMS: [&str; 6] = [
-        "Kitchen",
-        "Living Room",
-        "Bedroom",
-        "Bedroom",
-        "Bathroom",
-        "Office",
-    ];
+    const ROOMS: [&str; 6] = ["Kitchen", "Living Room", "Bedroom", "Bedroom", "Bathroom", "Office"];
     for n in 0..scene.pick(114) % 6 {
         let draw = scene.pick(115 + n);
         let key = format!("R-{:x}-{n}", scene.record.seed);
@@ -326,10 +284,7 @@ fn units<'s>(scene: &Scene<'_>, path: &str, style: &'s Style, add: &mut dyn FnMu
 
 fn link<'s>(relation: &str, scene: &Scene<'_>, n: u64, style: &'s Style) -> Object<'s> {
     let mut object = Object::new(style);
-    let key = format!(
-        "{}{n}",
-        relation.chars().next().unwrap_or('k').to_ascii_lowercase()
-    );
+    let key = format!("{}{n}", relation.chars().next().unwrap_or('k').to_ascii_lowercase());
     match relation {
         "DelegatedAccess" => {
             object.text("DelegatedAccessKey", &key);

@@ -33,11 +33,7 @@ pub(crate) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(crate) fn new(style: &'a Style) -> Self {
-        Self {
-            out: String::with_capacity(512),
-            starts: Vec::new(),
-            style,
-        }
+        Self { out: String::with_capacity(512), starts: Vec::new(), style }
     }
 
     /// `@odata.id` of what has this path below the surface's address.
@@ -119,11 +115,8 @@ impl<'a> Object<'a> {
             None => page.push_str(&self.out),
             Some(seed) => {
                 self.starts.push(self.out.len() + 1);
-                let mut members: Vec<&str> = self
-                    .starts
-                    .windows(2)
-                    .map(|pair| &self.out[pair[0]..pair[1] - 1])
-                    .collect();
+                let mut members: Vec<&str> =
+                    self.starts.windows(2).map(|pair| &self.out[pair[0]..pair[1] - 1]).collect();
                 members
                     .sort_by_key(|member| pick(seed, member.len() as u64 ^ u64::from(member.as_bytes()[1])));
                 page.push_str(&members.join(","));
@@ -177,10 +170,7 @@ pub(super) fn member_bytes(field: &Field, scene: &Scene<'_>) -> usize {
 /// Appends a JSON string.
 pub(crate) fn string(out: &mut String, text: &str) {
     out.push('"');
-    if text
-        .bytes()
-        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
         for letter in text.chars() {
             match letter {
                 '"' => out.push_str("\\\""),

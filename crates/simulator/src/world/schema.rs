@@ -100,16 +100,8 @@ impl Schema {
         if resource == Resource::Property {
             fill(&mut fields, ground);
         }
-        let by_name = fields
-            .iter()
-            .enumerate()
-            .map(|(at, field)| (field.name.clone(), at))
-            .collect();
-        Arc::new(Self {
-            resource,
-            fields,
-            by_name,
-        })
+        let by_name = fields.iter().enumerate().map(|(at, field)| (field.name.clone(), at)).collect();
+        Arc::new(Self { resource, fields, by_name })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
@@ -158,9 +150,8 @@ fn drawn<'a>(name: &str, kind: Kind, salt: u64, hideable: bool, scene: &Scene<'a
     match kind {
         Kind::Text => {
             let words = 2 + draw % 3;
-            let phrase: Vec<&str> = (0..words)
-                .map(|word| scene.one(salt + (word << 32), &names::WORDS))
-                .collect();
+            let phrase: Vec<&str> =
+                (0..words).map(|word| scene.one(salt + (word << 32), &names::WORDS)).collect();
             Cell::Text(phrase.join(" ").into())
         }
         Kind::Integer => Cell::Integer(below(draw, 20)),
@@ -188,21 +179,12 @@ fn hundredths(draw: u64) -> f64 {
 
 /// Adds standard and own fields until an average listing has the size asked for.
 fn fill(fields: &mut Vec<Field>, ground: &Ground) {
-    let samples: Vec<Record> = (0..12)
-        .map(|n| Record::new(pick(ground.seed, n), ground.birth))
-        .collect();
+    let samples: Vec<Record> = (0..12).map(|n| Record::new(pick(ground.seed, n), ground.birth)).collect();
     let average = |field: &Field| -> usize {
         let total: usize = samples
             .iter()
             .map(|record| {
-                render::member_bytes(
-                    field,
-                    &Scene {
-                        key: "20260101000000000000000000",
-                        record,
-                        ground,
-                    },
-                )
+                render::member_bytes(field, &Scene { key: "20260101000000000000000000", record, ground })
             })
             .sum();
         total / samples.len()
@@ -216,14 +198,7 @@ fn fill(fields: &mut Vec<Field>, ground: &Ground) {
         // Every second field is hideable until there are enough: hidden ones stand among the others.
         let hideable = hidden < ground.shape.hidden_fields && n % 2 == 0;
         hidden += usize::from(hideable);
-        let field = Field {
-            name,
-            kind,
-            source: Source::Drawn {
-                salt: 1_000 + n as u64,
-                hideable,
-            },
-        };
+        let field = Field { name, kind, source: Source::Drawn { salt: 1_000 + n as u64, hideable } };
         bytes += average(&field);
         fields.push(field);
     }
@@ -255,13 +230,7 @@ fn offered(shape: &Shape) -> impl Iterator<Item = (String, Kind)> + use<> {
     let longest = shape.custom_name_bytes;
     let mut own = (0..).map(move |n| own_field(n, longest));
     let mut standard = standard.into_iter();
-    (0..).map_while(move |n| {
-        if n % 4 == 3 {
-            own.next()
-        } else {
-            standard.next().or_else(|| own.next())
-        }
-    })
+    (0..).map_while(move |n| if n % 4 == 3 { own.next() } else { standard.next().or_else(|| own.next()) })
 }
 
 /// `Group_sp_Name_co_Field`, of changing length up to the longest.
@@ -270,9 +239,8 @@ fn own_field(n: usize, longest: usize) -> (String, Kind) {
     let mut name = format!("{group}_co_");
     let wanted = name.len() + (n * 7) % longest.saturating_sub(name.len() + 4).max(1);
     for word in 0.. {
-        let next = names::WORDS[(n * 5 + word * 11) % 64]
-            .split(|letter: char| !letter.is_ascii_alphabetic())
-            .next();
+        let next =
+            names::WORDS[(n * 5 + word * 11) % 64].split(|letter: char| !letter.is_ascii_alphabetic()).next();
         name.push_str(next.unwrap_or("Other"));
         if name.len() >= wanted {
             break;

@@ -17,9 +17,7 @@ impl World {
         let now = self.clock().seconds();
         let inner = self.lock();
         let records = inner.true_records(resource, now);
-        records
-            .map(|(key, record)| (key.to_owned(), body(&inner, resource, key, record)))
-            .collect()
+        records.map(|(key, record)| (key.to_owned(), body(&inner, resource, key, record))).collect()
     }
 
     /// The body of one record, or `None` if the feed does not have it.
@@ -39,18 +37,10 @@ impl World {
     pub fn truth_relation(&self, resource: Resource, key: &str, relation: &str) -> Vec<Value> {
         let now = self.clock().seconds();
         let inner = self.lock();
-        let record = inner
-            .shelf(resource)
-            .entries
-            .get(key)
-            .and_then(|entry| entry.truth(now));
+        let record = inner.shelf(resource).entries.get(key).and_then(|entry| entry.truth(now));
         let Some(record) = record else { return Vec::new() };
         let mut text = String::new();
-        let scene = Scene {
-            key,
-            record,
-            ground: &inner.ground,
-        };
+        let scene = Scene { key, record, ground: &inner.ground };
         relations::write(&mut text, &inner, resource, &scene, relation, &inner.plain(), now);
         let members: Vec<Box<RawValue>> = serde_json::from_str(&scrubbed(&text)).unwrap_or_default();
         members.iter().map(|member| readable(member.get())).collect()
@@ -60,21 +50,14 @@ impl World {
 impl Inner {
     /// The shape's own way of writing, without addresses.
     fn plain(&self) -> Style {
-        Style {
-            integers_as_floats: self.ground.shape.integers_as_floats,
-            ..Style::default()
-        }
+        Style { integers_as_floats: self.ground.shape.integers_as_floats, ..Style::default() }
     }
 }
 
 fn body(inner: &Inner, resource: Resource, key: &str, record: &super::Record) -> Value {
     let style = inner.plain();
     let mut object = Object::new(&style);
-    let scene = Scene {
-        key,
-        record,
-        ground: &inner.ground,
-    };
+    let scene = Scene { key, record, ground: &inner.ground };
     render::fields(&mut object, &inner.shelf(resource).schema, &scene, None);
     let mut text = String::new();
     object.close(&mut text);
@@ -87,9 +70,7 @@ fn readable(text: &str) -> Value {
         let Ok(members) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text) else {
             return Value::from(text);
         };
-        let values = members
-            .into_iter()
-            .filter(|(name, _)| !name.starts_with("@odata."));
+        let values = members.into_iter().filter(|(name, _)| !name.starts_with("@odata."));
         Value::Object(
             values
                 .map(|(name, raw)| {
@@ -119,11 +100,7 @@ fn scrubbed(text: &str) -> String {
             Some(_) => (6, true),
         };
         let end = (at + length).min(text.len());
-        clean.push_str(if legal {
-            text.get(at..end).unwrap_or_default()
-        } else {
-            "\u{FFFD}"
-        });
+        clean.push_str(if legal { text.get(at..end).unwrap_or_default() } else { "\u{FFFD}" });
         at = end;
     }
     clean.push_str(&text[at..]);

@@ -1,9 +1,5 @@
 //! The simulator and the throw-away Postgres, asked from outside.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod faults;
 mod market;
@@ -22,11 +18,7 @@ struct Feed {
 
 impl Feed {
     async fn of(listings: usize) -> Self {
-        Self::with(Settings {
-            listings,
-            ..Settings::default()
-        })
-        .await
+        Self::with(Settings { listings, ..Settings::default() }).await
     }
 
     async fn with(settings: Settings) -> Self {
@@ -56,10 +48,7 @@ impl Feed {
     async fn get(&self, path: &str) -> (u16, Value) {
         let answer = self.request(self.url(path)).send().await.unwrap();
         let status = answer.status().as_u16();
-        (
-            status,
-            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
-        )
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
     }
 
     /// All records of a list, by following its links.
@@ -76,9 +65,6 @@ impl Feed {
 
     async fn keys(&self, path: &str, field: &str) -> Vec<String> {
         let records = self.walk(path).await;
-        records
-            .iter()
-            .map(|record| record[field].as_str().unwrap().to_owned())
-            .collect()
+        records.iter().map(|record| record[field].as_str().unwrap().to_owned()).collect()
     }
 }

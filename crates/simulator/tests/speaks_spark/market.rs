@@ -12,21 +12,13 @@ use crate::Feed;
 async fn the_same_seed_tells_the_same_history() {
     let clock = Clock::default();
     clock.run_at(0.0);
-    let settings = Settings {
-        listings: 50,
-        seed: 7,
-        clock,
-        ..Settings::default()
-    };
+    let settings = Settings { listings: 50, seed: 7, clock, ..Settings::default() };
     let one = Feed::with(settings.clone()).await;
     let two = Feed::with(settings).await;
     let moves = one.simulator.market().step(300);
     assert_eq!(moves, two.simulator.market().step(300));
     for resource in Resource::ALL {
-        let (first, second) = (
-            one.simulator.world().truth(resource),
-            two.simulator.world().truth(resource),
-        );
+        let (first, second) = (one.simulator.world().truth(resource), two.simulator.world().truth(resource));
         assert_eq!(first, second, "{resource:?}");
     }
     let kinds: HashSet<_> = moves.iter().map(std::mem::discriminant::<Move>).collect();
@@ -35,23 +27,15 @@ async fn the_same_seed_tells_the_same_history() {
 
 #[tokio::test]
 async fn a_market_moves_by_itself() {
-    let market = Some(MarketSettings {
-        moves_per_minute: 60_000.0,
-    });
-    let feed = Feed::with(Settings {
-        market,
-        ..Settings::default()
-    })
-    .await;
+    let market = Some(MarketSettings { moves_per_minute: 60_000.0 });
+    let feed = Feed::with(Settings { market, ..Settings::default() }).await;
     let before = feed.simulator.world().truth(Resource::Property);
     let changed = async {
         while feed.simulator.world().truth(Resource::Property) == before {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), changed)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(20), changed).await.unwrap();
 }
 
 #[tokio::test]
@@ -64,41 +48,22 @@ async fn a_stale_cache_shows_the_version_before_until_its_time_is_up() {
     world.set_price(&key, 1.0);
     assert_eq!(feed.get(&path).await.1["ListPrice"], 1.0);
 
-    world.serve_stale(
-        Resource::Property,
-        &key,
-        world.clock().now() + TimeDelta::minutes(10),
-    );
+    world.serve_stale(Resource::Property, &key, world.clock().now() + TimeDelta::minutes(10));
     assert_eq!(feed.get(&path).await.1["ListPrice"], before);
     assert_eq!(feed.walk("Property").await[2]["ListPrice"], before);
-    assert_eq!(
-        world.listing(&key).unwrap()["ListPrice"],
-        1.0,
-        "the truth is never stale"
-    );
+    assert_eq!(world.listing(&key).unwrap()["ListPrice"], 1.0, "the truth is never stale");
     world.clock().advance(Duration::from_secs(601));
     assert_eq!(feed.get(&path).await.1["ListPrice"], 1.0);
 
     world.hold_back(Resource::Property, &key);
-    assert_eq!(
-        (feed.get(&path).await.0, feed.walk("Property").await.len()),
-        (404, 4)
-    );
+    assert_eq!((feed.get(&path).await.0, feed.walk("Property").await.len()), (404, 4));
     world.release(Resource::Property, &key);
     assert_eq!(feed.get(&path).await.0, 200);
 
     world.remove(Resource::Property, &key);
     assert_eq!(feed.get(&path).await.0, 404);
-    world.serve_stale(
-        Resource::Property,
-        &key,
-        world.clock().now() + TimeDelta::minutes(1),
-    );
-    assert_eq!(
-        feed.get(&path).await.0,
-        200,
-        "a removed listing lingers in a cache"
-    );
+    world.serve_stale(Resource::Property, &key, world.clock().now() + TimeDelta::minutes(1));
+    assert_eq!(feed.get(&path).await.0, 200, "a removed listing lingers in a cache");
 }
 
 #[tokio::test]
@@ -112,10 +77,7 @@ async fn edits_move_the_stamps_they_should() {
         let text = body[field].as_str().unwrap_or("1970-01-01T00:00:00Z").to_owned();
         chrono::DateTime::parse_from_rfc3339(&text).unwrap().timestamp()
     };
-    assert!(
-        keys.iter()
-            .all(|key| seconds(key, "ModificationTimestamp") < now - 1_800)
-    );
+    assert!(keys.iter().all(|key| seconds(key, "ModificationTimestamp") < now - 1_800));
 
     let photos = world.photo_count(&keys[0]).unwrap();
     world.change_photos(&keys[0], PhotoChange::Add);
@@ -142,11 +104,7 @@ async fn edits_move_the_stamps_they_should() {
 
 #[tokio::test]
 async fn an_open_house_leaves_the_feed_when_it_is_over() {
-    let feed = Feed::with(Settings {
-        open_houses: Some(0),
-        ..Settings::default()
-    })
-    .await;
+    let feed = Feed::with(Settings { open_houses: Some(0), ..Settings::default() }).await;
     let world = feed.simulator.world();
     let listing = world.keys(Resource::Property).remove(0);
     let start = world.clock().now().timestamp() + 60;
@@ -154,11 +112,7 @@ async fn an_open_house_leaves_the_feed_when_it_is_over() {
     assert_eq!(feed.keys("OpenHouse", "OpenHouseKey").await, [key]);
     world.clock().advance(Duration::from_secs(121));
     assert!(feed.walk("OpenHouse").await.is_empty());
-    assert!(
-        world
-            .truth_relation(Resource::Property, &listing, "OpenHouse")
-            .is_empty()
-    );
+    assert!(world.truth_relation(Resource::Property, &listing, "OpenHouse").is_empty());
 }
 
 #[tokio::test]

@@ -16,16 +16,10 @@ use spark_simulator::postgres::{INSTALL_LINE, PostgresError, ThrowAwayPostgres};
 fn a_throw_away_postgres_starts_also_for_root_and_goes_with_its_folder() {
     let server = ThrowAwayPostgres::start().unwrap_or_else(|error| panic!("{error}"));
     let pid = server.pid().unwrap();
-    assert_ne!(
-        fs::metadata(format!("/proc/{pid}")).map_or(1, |process| process.uid()),
-        0
-    );
+    assert_ne!(fs::metadata(format!("/proc/{pid}")).map_or(1, |process| process.uid()), 0);
     server.create_database("market", None).unwrap();
     server.create_database("copy", Some("market")).unwrap();
-    assert!(
-        server.create_database("copy", None).is_err(),
-        "a second one of that name"
-    );
+    assert!(server.create_database("copy", None).is_err(), "a second one of that name");
 
     let folder = server.folder().to_path_buf();
     drop(server);
@@ -42,10 +36,7 @@ fn a_killed_postgres_starts_again_on_the_same_data() {
     assert!(UnixStream::connect(server.folder().join(".s.PGSQL.5432")).is_err());
     server.start_again().unwrap();
     assert_ne!(server.pid(), first);
-    assert!(
-        server.create_database("kept", None).is_err(),
-        "the database is still there"
-    );
+    assert!(server.create_database("kept", None).is_err(), "the database is still there");
     server.restart().unwrap();
     server.drop_database("kept").unwrap();
 }
@@ -65,11 +56,7 @@ fn a_postgres_dies_with_its_killed_parent_and_leaves_no_folder() {
     parent.wait().unwrap();
     let killed = Instant::now();
     while folder.exists() {
-        assert!(
-            killed.elapsed() < Duration::from_secs(10),
-            "{} is still there",
-            folder.display()
-        );
+        assert!(killed.elapsed() < Duration::from_secs(10), "{} is still there", folder.display());
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -4,6 +4,9 @@
 //! only if the first answer may have come from a cache: that closes the race of a photo that changes between
 //! the listing's read and the media's. At most two reads a change.
 
+#[cfg(test)]
+mod tests;
+
 use chrono::TimeDelta;
 
 use crate::record::{RelationMember, RelationSet};
