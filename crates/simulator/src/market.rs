@@ -83,8 +83,8 @@ impl Market {
     }
 
     /// Ends the moves that happen by themselves.
-    pub fn pause(&mut self) {
-        if let Some(task) = self.task.take() {
+    pub fn pause(&self) {
+        if let Some(task) = &self.task {
             task.abort();
         }
     }

@@ -7,7 +7,7 @@ mod update;
 mod media;
 mod purge;
 mod purge_trouble;
-
-
-
-
+mod lookups;
+mod trouble;
+mod lease;
+mod outage;

@@ -148,3 +148,19 @@ async fn every_resource_and_every_relation_has_its_table() {
     }
     assert_eq!(bench.database.ask::<i64>("select count(*) from mls.open_house").await, 1);
 }
+
+#[tokio::test]
+async fn bodies_are_compressed_by_lz4_where_the_server_has_it() {
+    let database = Database::migrated().await;
+    let has_lz4: bool = database
+        .ask("select 'lz4' = any(enumvals) from pg_settings where name = 'default_toast_compression'")
+        .await;
+    let compressed: i64 = database
+        .ask(
+            "select count(*) from pg_attribute a join pg_class c on c.oid = a.attrelid \
+             where c.relnamespace = 'mls'::regnamespace and c.relkind = 'r' and a.attname = 'body' \
+             and a.attcompression = 'l'",
+        )
+        .await;
+    assert_eq!(compressed, if has_lz4 { 10 } else { 0 });
+}

@@ -1,0 +1,156 @@
+//! Trouble stays where it is, and is seen.
+
+use std::time::Duration;
+
+use spark_domain::walk::Paging;
+use spark_domain::{Job, Resource};
+use spark_scheduler::{PAGE_ALLOWANCE, Replicator};
+use spark_simulator::{Fault, Simulator, Trap, Trouble};
+
+use crate::harness::{World, settings, sim, small};
+
+const PROPERTY: Resource = Resource::Property;
+
+#[tokio::test]
+async fn a_foreign_link_ends_the_walk_and_never_sees_the_token() {
+    let world = World::of(300).await;
+    let trap = Trap::start().await.unwrap();
+    world.simulator.faults().push(Fault::new(Trouble::ForeignLink(trap.origin())).on("Property"));
+    let problem = world.fail(Job::InitialDownload, PROPERTY).await;
+    assert!(problem.contains("not to the feed"), "{problem}");
+    assert!(trap.journal().requests().is_empty(), "the foreign host was asked");
+}
+
+#[tokio::test]
+async fn a_repeated_link_ends_the_walk() {
+    let world = World::of(300).await;
+    world.simulator.faults().push(Fault::new(Trouble::RepeatedLink).on("Property").matching("skiptoken").forever());
+    let problem = world.fail(Job::InitialDownload, PROPERTY).await;
+    assert!(problem.contains("circle"), "{problem}");
+}
+
+#[tokio::test]
+async fn relative_links_empty_pages_doubled_and_reversed_records_do_no_harm() {
+    let mut world = World::of(400).await;
+    world.settings.fetcher.page_size = 60;
+    for trouble in [Trouble::RelativeLink, Trouble::EmptyPage, Trouble::Doubled, Trouble::Reversed] {
+        world.simulator.faults().push(Fault::new(trouble).on("Property").nth(2).times(2));
+    }
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn html_empty_and_cut_bodies_resets_and_stalls_are_survived() {
+    let mut world = World::of(300).await;
+    world.settings.fetcher.page_size = 50;
+    let troubles = [
+        Trouble::html(),
+        Trouble::empty(),
+        Trouble::CutShort { after: 900 },
+        Trouble::Truncate { after: 900 },
+        Trouble::Reset,
+        Trouble::ResetWithin { after: 900 },
+        Trouble::throttle(Some("0")),
+        Trouble::error(503, 1510),
+        Trouble::d(500, 1026),
+    ];
+    for trouble in troubles {
+        world.simulator.faults().push(Fault::new(trouble).on("Property"));
+    }
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_refused_token_blocks_its_feed_shows_and_heals() {
+    let world = World::of(40).await;
+    let daemon = world.daemon();
+    world.until("everything is downloaded", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource").await;
+    world.simulator.faults().push(Fault::new(Trouble::d(401, 1000)).forever());
+    world.until("the feed is blocked", "select blocked_at is not null from replicator.feed").await;
+    let why: bool = world.ask("select bool_or(why like 'feed blocked%') from replicator.freshness").await;
+    assert!(why, "the view does not say so");
+    // Blocked means quiet: only probes ask.
+    world.simulator.journal().clear();
+    world.simulator.journal().wait_for(|_| true, Duration::from_secs(20)).await.expect("no probe came");
+    let first = world.simulator.journal().requests().remove(0);
+    assert_eq!(first.param("$top"), Some("1"));
+    world.simulator.faults().clear();
+    world.until("the feed is unblocked", "select blocked_at is null from replicator.feed").await;
+    let key = world.simulator.world().insert_listing();
+    world.until("changes arrive again", "select count(*) = 41 from mls.property").await;
+    assert!(world.keys(PROPERTY).await.contains(&key));
+    daemon.stop_gently();
+    daemon.stopped().await;
+}
+
+#[tokio::test]
+async fn a_resource_that_the_key_may_not_see_is_turned_off_alone() {
+    let world = World::of(40).await;
+    world.simulator.faults().push(Fault::new(Trouble::error(403, 1500)).on("Teams").forever());
+    let daemon = world.daemon();
+    world.until("the other resources are complete", "select count(*) filter (where initial_download_completed_at is not null) = 5 and bool_or(resource = 'Teams' and off_reason like '%1500%') from replicator.resource").await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_dead_feed_stops_no_other() {
+    let world = World::of(40).await;
+    let mut dead = Simulator::start(small(5)).await.unwrap();
+    let mut dead_settings = settings(&dead, "dead");
+    dead.stop();
+    dead_settings.fetcher.base_url = "http://127.0.0.1:9/Version/3/Reso/OData".parse().unwrap();
+    let feeds = vec![dead_settings, world.settings.clone()];
+    let daemon = Replicator::start(feeds, &world.store, &world.metrics, PAGE_ALLOWANCE).unwrap();
+    world.until("the living feed is complete", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource where feed = 'beaches'").await;
+    world.until("the dead feed says why", "select bool_or(reason = 'network') from replicator.job_run where feed = 'dead'").await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_server_that_lists_in_no_order_is_paged_by_key() {
+    let mut world = World::of(300).await;
+    world.settings.paging = Paging::Key;
+    world.settings.fetcher.page_size = 70;
+    world.simulator.faults().push(Fault::new(Trouble::Unsorted).forever());
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(1);
+    world.simulator.world().set_price(&key, 3.0);
+    world.succeed(Job::Update, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    world.execute("update mls.property set first_seen_at = first_seen_at - interval '1 hour', written_at = written_at - interval '1 hour'").await;
+    world.simulator.world().remove(sim(PROPERTY), &key);
+    world.succeed(Job::Purge, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_moving_market_comes_to_rest_in_equality() {
+    let settings = spark_simulator::Settings {
+        market: Some(spark_simulator::MarketSettings { moves_per_minute: 1_200.0, ..Default::default() }),
+        ..small(300)
+    };
+    let mut world = World::start(settings).await;
+    world.settings.cache_window = Duration::from_secs(1);
+    let daemon = world.daemon();
+    world.until("the market has moved under a complete download", "select count(*) > 3 from replicator.job_run where job = 'update' and resource = 'Property' and updated + inserted > 0").await;
+    world.simulator.market().pause();
+    daemon.stop_gently();
+    daemon.stopped().await;
+    world.execute("update mls.property set first_seen_at = first_seen_at - interval '1 hour', written_at = written_at - interval '1 hour'").await;
+    world.settings.purge_guard.small_ratio = 1.0;
+    world.settings.purge_guard.ratio = 1.0;
+    for job in [Job::Update, Job::Purge, Job::Update, Job::MediaRefresh] {
+        world.succeed(job, PROPERTY).await;
+    }
+    world.until("nothing is due later", "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()").await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    world.assert_media_equal().await;
+}
