@@ -55,6 +55,13 @@ impl Page {
         self.records.iter().map(|range| &self.text[range.clone()])
     }
 
+    /// Gives its share of the byte allowance back while the page is still held. Only for a question whose
+    /// further pages must be asked for before this one can be dropped: two that wait for each other's bytes
+    /// would wait for ever.
+    pub fn give_back(&mut self) {
+        self.allowance = None;
+    }
+
     /// How many records the page has.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -2,16 +2,18 @@
 //! until it is written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use spark_domain::job::Priority;
+use spark_domain::walk::Paging;
 use spark_domain::{FeedName, Job, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
 use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
 use spark_store::{Lease, Store};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::JobError;
@@ -36,11 +38,24 @@ pub(crate) struct FeedContext {
     running: watch::Sender<usize>,
     /// Resources whose feed refused a `$select`; asked anew after a restart.
     unselectable: Mutex<BTreeSet<Resource>>,
+    /// Resources whose feed switched an expansion off, and when it said so.
+    unexpandable: Mutex<BTreeMap<Resource, Instant>>,
+    paging: Mutex<BTreeMap<Resource, Paging>>,
+    turns: Mutex<Turns>,
     declared: Mutex<BTreeMap<Resource, Arc<Fields>>>,
 }
 
+/// Whose turn it is, by job.
+type Turns = HashMap<(Resource, Job), Arc<AsyncMutex<()>>>;
+
 /// The names of declared fields.
 pub(crate) type Fields = BTreeSet<String>;
+
+/// Expansions that the feed switched off are asked for again after this long.
+const EXPAND_AGAIN: Duration = Duration::from_hours(1);
+
+/// Statements that time out this often in a row are no outage.
+const MOST_TIMEOUTS: u32 = 12;
 
 /// A run is under way as long as this lives.
 pub(crate) struct Running<'c>(&'c watch::Sender<usize>);
@@ -91,6 +106,9 @@ impl FeedContext {
             wakes,
             running,
             unselectable: Mutex::default(),
+            unexpandable: Mutex::default(),
+            paging: Mutex::default(),
+            turns: Mutex::default(),
             declared: Mutex::default(),
         }
     }
@@ -104,8 +122,34 @@ impl FeedContext {
     }
 
     /// The word that a job of a resource waits for. Waking a job that runs makes it look once more afterwards.
+    /// Nobody hears it for a resource that is not configured (any more).
     pub(crate) fn wake(&self, resource: Resource, job: Job) -> Arc<Notify> {
-        Arc::clone(&self.wakes[&(resource, job)])
+        self.wakes.get(&(resource, job)).cloned().unwrap_or_default()
+    }
+
+    /// The turn of a job of a resource: two runs of one job would walk on one checkpoint.
+    pub(crate) async fn turn(&self, resource: Resource, job: Job) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.turns).entry((resource, job)).or_default());
+        turn.lock_owned().await
+    }
+
+    /// How a resource is paged: as configured, unless its server was found out.
+    pub(crate) fn paging(&self, resource: Resource) -> Paging {
+        lock(&self.paging).get(&resource).copied().unwrap_or(self.settings.paging)
+    }
+
+    pub(crate) fn page_by(&self, resource: Resource, paging: Paging) {
+        lock(&self.paging).insert(resource, paging);
+    }
+
+    /// Whether expansions of a resource are left out for now: the feed switched one off (Spark 1505), which is
+    /// usually temporary and never a reason to go without the records.
+    pub(crate) fn expands(&self, resource: Resource) -> bool {
+        lock(&self.unexpandable).get(&resource).is_none_or(|since| since.elapsed() > EXPAND_AGAIN)
+    }
+
+    pub(crate) fn expand_no_more(&self, resource: Resource) {
+        lock(&self.unexpandable).insert(resource, Instant::now());
     }
 
     /// Wakes every job of a resource: something that all of them depend on has changed.
@@ -117,32 +161,33 @@ impl FeedContext {
 
     /// The fields that the feed's metadata declares for a resource; none while no metadata is kept.
     pub(crate) async fn declared_fields(&self, resource: Resource) -> Result<Option<Arc<Fields>>, JobError> {
-        let known = self.declared.lock().unwrap_or_else(PoisonError::into_inner).get(&resource).cloned();
+        let known = lock(&self.declared).get(&resource).cloned();
         if known.is_some() {
             return Ok(known);
         }
         let kept = crate::persist!(self, self.store.metadata(self.feed()))?;
         let Some(metadata) = kept.and_then(|kept| Metadata::parse(kept.document)) else { return Ok(None) };
         let fields = metadata.entity_types.into_iter().find(|entity| entity.name == resource.as_str());
-        let fields = fields.map(|entity| Arc::new(entity.properties.into_iter().map(|field| field.name).collect()));
+        let fields =
+            fields.map(|entity| Arc::new(entity.properties.into_iter().map(|field| field.name).collect()));
         if let Some(fields) = &fields {
-            self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(resource, Arc::clone(fields));
+            lock(&self.declared).insert(resource, Arc::clone(fields));
         }
         Ok(fields)
     }
 
     /// New metadata is kept: what it declares is read anew.
     pub(crate) fn forget_declared_fields(&self) {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.declared).clear();
     }
 
     /// Whether the feed takes `$select` of more than the key of a resource.
     pub(crate) fn selects(&self, resource: Resource) -> bool {
-        !self.unselectable.lock().unwrap_or_else(PoisonError::into_inner).contains(&resource)
+        !lock(&self.unselectable).contains(&resource)
     }
 
     pub(crate) fn select_no_more(&self, resource: Resource) {
-        self.unselectable.lock().unwrap_or_else(PoisonError::into_inner).insert(resource);
+        lock(&self.unselectable).insert(resource);
     }
 
     pub(crate) fn begin_running(&self) -> Running<'_> {
@@ -216,6 +261,9 @@ impl FeedContext {
                 Err(_) => self.rest(tries).await,
             };
         }
+        if error.sqlstate() == Some("57014") && tries > MOST_TIMEOUTS {
+            return Err(JobError::Store(error));
+        }
         match error.recovery() {
             Recovery::Retry { .. } | Recovery::Shrink => {
                 if tries == 0 {
@@ -243,6 +291,11 @@ impl FeedContext {
             () = self.soft.cancelled(), if tries > 5 => Err(JobError::Cancelled),
         }
     }
+}
+
+/// What a mutex guards, also after a panic beside it: each value is whole at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Repeats a write (or read) of the store until Postgres takes it, the lease is lost, or we are to stop.

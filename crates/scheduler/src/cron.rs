@@ -2,12 +2,13 @@
 //!
 //! `tokio-cron-scheduler` is a trigger only. A fire wakes a task, and wakes that pile up are one; whether a job
 //! is due is decided by the plan from what the store says. So a fire too many costs nothing, and a fire that
-//! is lost is made good by the task's own alarm a little later. Each fire re-arms its trigger, because the
-//! library computes only the first fire by the zone's rules and later ones by the offset of that day.
+//! is lost is made good by the task's own alarm a little later. A trigger is armed anew when the clocks of its
+//! zone change, because the library computes only the first fire by the zone's rules and all later ones by the
+//! offset of that day.
 
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
@@ -51,6 +52,17 @@ pub fn normalise(expression: &str) -> Result<String, BadCron> {
 pub fn next_after(six: &str, zone: Tz, after: Timestamp) -> Option<Timestamp> {
     let next = parse(six).ok()?.find_next_occurrence(&after.with_timezone(&zone), false).ok()?;
     Some(next.with_timezone(&Utc))
+}
+
+/// The longest time between two runs that a six-field expression names from `after` on, over a fortnight or
+/// its next few hundred runs.
+pub fn longest_gap(six: &str, zone: Tz, after: Timestamp) -> Option<TimeDelta> {
+    let cron = parse(six).ok()?;
+    let runs = cron.iter_after(after.with_timezone(&zone)).map(|run| run.with_timezone(&Utc));
+    // Two runs at the least: between them lies a gap, however rare they are.
+    let near = |(nth, run): &(usize, Timestamp)| *nth < 2 || *run - after < TimeDelta::days(15);
+    let runs: Vec<Timestamp> = runs.take(300).enumerate().take_while(near).map(|(_, run)| run).collect();
+    runs.windows(2).map(|pair| pair[1] - pair[0]).max()
 }
 
 fn parse(six: &str) -> Result<Cron, BadCron> {
@@ -98,23 +110,50 @@ fn arm(
     wake: Arc<Notify>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), JobSchedulerError>> + Send>> {
     Box::pin(async move {
-        let (again, expression) = (scheduler.clone(), six.clone());
-        let job = Job::new_async_tz(six.as_str(), zone, move |fired, _| {
-            let (scheduler, six, wake) = (again.clone(), expression.clone(), Arc::clone(&wake));
+        let armed = Arc::new(Armed { scheduler: scheduler.clone(), six, zone, wake, offset: offset(zone) });
+        let fired = Arc::clone(&armed);
+        let job = Job::new_async_tz(armed.six.as_str(), zone, move |id, _| {
+            let armed = Arc::clone(&fired);
             Box::pin(async move {
-                wake.notify_one();
-                // Armed anew before the old one goes: a failure leaves a trigger that may be an hour off, not none.
-                match arm(scheduler.clone(), six, zone, wake).await {
-                    Ok(()) => {
-                        let _ = scheduler.remove(&fired).await;
-                    }
-                    Err(error) => tracing::warn!(%error, "the cron trigger could not be re-armed"),
+                armed.wake.notify_one();
+                if offset(armed.zone) != armed.offset {
+                    tokio::spawn(armed_anew(armed, id));
                 }
             })
         })?;
         scheduler.add(job).await?;
         Ok(())
     })
+}
+
+/// A trigger, and the offset from UTC by which the library goes on counting.
+struct Armed {
+    scheduler: JobScheduler,
+    six: String,
+    zone: Tz,
+    wake: Arc<Notify>,
+    offset: i32,
+}
+
+/// Replaces a trigger whose zone has changed its clocks. The new one stands before the old one goes: a failure
+/// leaves a trigger that is an hour off, not none.
+async fn armed_anew(armed: Arc<Armed>, id: uuid::Uuid) {
+    let Armed { scheduler, six, zone, wake, .. } = &*armed;
+    match arm(scheduler.clone(), six.clone(), *zone, Arc::clone(wake)).await {
+        Ok(()) => {
+            if let Err(error) = scheduler.remove(&id).await {
+                tracing::debug!(%error, "the old cron trigger stays beside the new one; it only wakes too often");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the cron trigger could not be armed anew"),
+    }
+}
+
+/// Seconds east of UTC, now.
+#[expect(clippy::disallowed_methods, reason = "the trigger library itself runs by the machine's clock")]
+fn offset(zone: Tz) -> i32 {
+    use chrono::{Offset, TimeZone};
+    zone.offset_from_utc_datetime(&Utc::now().naive_utc()).fix().local_minus_utc()
 }
 
 #[cfg(test)]
@@ -140,6 +179,17 @@ mod tests {
         assert_eq!(next_after(two, zone, utc("2026-03-07T12:00:00Z")), Some(utc("2026-03-08T07:00:00Z")));
         assert_eq!(next_after(two, zone, utc("2026-10-31T12:00:00Z")), Some(utc("2026-11-01T07:30:00Z")));
         assert_eq!(next_after(two, zone, utc("2026-06-01T12:00:00Z")), Some(utc("2026-06-02T06:30:00Z")));
+    }
+
+    #[test]
+    fn the_longest_gap_is_the_one_that_a_deadline_must_bear() {
+        let (zone, monday) = (chrono_tz::UTC, utc("2026-03-02T00:00:00Z"));
+        let gap = |six| longest_gap(six, zone, monday).map(|gap| gap.num_minutes());
+        assert_eq!(gap("0 0 2,14 * * *"), Some(12 * 60));
+        assert_eq!(gap("0 0 2,6 * * *"), Some(20 * 60));
+        assert_eq!(gap("0 0 2 * * 1"), Some(7 * 24 * 60));
+        assert_eq!(gap("0 */15 * * * *"), Some(15));
+        assert_eq!(gap("0 0 2 1 * *"), Some(30 * 24 * 60), "once a month, from April to May");
     }
 
     #[tokio::test]

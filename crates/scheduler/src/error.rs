@@ -33,6 +33,9 @@ pub enum JobError {
         /// Candidates that could not be confirmed.
         asked: usize,
     },
+    /// The job builds on a complete download, and there is none.
+    #[error("the resource was never downloaded whole; run initial_download first")]
+    NotDownloaded,
     /// Another instance has the feed now.
     #[error("another instance holds the lease now; this one writes nothing more")]
     LeaseLost,
@@ -47,7 +50,9 @@ impl JobError {
         match self {
             Self::Feed(error) | Self::Restarting { source: error, .. } => error.reason(),
             Self::Store(error) => error.label(),
-            Self::Walk(_) | Self::Void(_) | Self::KeysMisread { .. } => "incomplete_listing",
+            Self::Walk(_) | Self::Void(_) | Self::KeysMisread { .. } | Self::NotDownloaded => {
+                "incomplete_listing"
+            }
             Self::LeaseLost | Self::Cancelled => "cancelled",
         }
     }

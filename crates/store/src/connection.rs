@@ -62,7 +62,7 @@ pub struct Settings {
 /// What a unit of work was and how it went, for metrics.
 #[derive(Debug, Clone)]
 pub struct Operation<'a> {
-    /// One of `upsert`, `checkpoint`, `purge`, `state`, `relations`.
+    /// One of `upsert`, `checkpoint`, `purge`, `state`, `relations`; `acquire` for the wait for a connection.
     pub name: &'static str,
     /// From asking for a connection to the end of the unit.
     pub took: Duration,
@@ -177,7 +177,12 @@ impl Store {
     }
 
     async fn unit_of(&self, pool: &PgPool) -> Result<Unit, Error> {
-        match Box::pin(pool.acquire()).await {
+        let asked = Instant::now();
+        let acquired = Box::pin(pool.acquire()).await;
+        if let Some(observer) = &self.observer {
+            observer(Operation { name: "acquire", took: asked.elapsed(), sqlstate_class: None });
+        }
+        match acquired {
             Ok(connection) => Ok(Unit { connection, clean: false }),
             // The pool tries again until its patience ends and then forgets why; one attempt of our own tells.
             Err(sqlx::Error::PoolTimedOut) if pool.size() < pool.options().get_max_connections() => {

@@ -5,8 +5,12 @@ use std::time::Duration;
 /// Spark counts requests in any window of this length (1,500 for IDX keys, 4,000 for VOW and back office).
 pub const WINDOW: Duration = Duration::from_mins(5);
 
-/// A reserved slot may be used this long after its time; then it is lost.
-pub const SLOT_LIFE: Duration = Duration::from_secs(10);
+/// A reserved slot is used within this long after its time: ten seconds that the pacer lets it live, and the
+/// round trip that granted it.
+pub const SLOT_LIFE: Duration = Duration::from_secs(12);
+
+/// A reservation whose round trip took longer than this is not used.
+pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(2);
 
 /// The time between two slots, so that no window ever holds more than `limit`: a slot that lies just before a
 /// window may be used in it, hence the window and a slot's life together.

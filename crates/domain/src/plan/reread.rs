@@ -58,7 +58,8 @@ pub fn settle(
     let Some((hash, modified_at)) = answer else { return Settled::Done };
     match change::decide(stored, hash, modified_at) {
         Change::Unchanged => Settled::Done,
-        Change::Insert if reason == RereadReason::Returned => Settled::Force,
+        // Waited for, or asked for by a person: its tombstone has no say.
+        Change::Insert if matches!(reason, RereadReason::Returned | RereadReason::Event) => Settled::Force,
         Change::Insert | Change::Update => Settled::Take,
         Change::Older if seen == Some(hash) => Settled::Force,
         Change::Older => Settled::Again(hash),

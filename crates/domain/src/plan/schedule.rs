@@ -20,7 +20,7 @@ pub struct Facts {
     pub ordered_at: Option<Timestamp>,
     /// A walk was interrupted and waits to go on.
     pub in_walk: bool,
-    /// The next time that the job's cron names after its last attempt (or after the download).
+    /// The next time that the job's cron names after its last success (or after the download).
     pub cron_at: Option<Timestamp>,
     /// When the next relation is due; for media_refresh.
     pub relation_due_at: Option<Timestamp>,
@@ -68,10 +68,10 @@ pub fn due_at(job: Job, facts: &Facts, intervals: &Intervals) -> Option<Timestam
             let turn = facts.last_attempt_at.map(|at| at + intervals.update_every);
             earliest(facts.ordered_at, turn.or(at_once))
         }
-        Job::Lookback | Job::Purge => match facts.ordered_at {
-            None if facts.in_walk => at_once,
-            ordered => earliest(ordered, facts.cron_at),
-        },
+        // An order outweighs the cron: it is how a void sweep waits, although its time has come already.
+        Job::Lookback | Job::Purge => {
+            facts.ordered_at.or(if facts.in_walk { at_once } else { facts.cron_at })
+        }
         // A failure's order outweighs the queue: what is due stays due meanwhile.
         Job::MediaRefresh => {
             facts.ordered_at.or(if facts.fill_pending { at_once } else { facts.relation_due_at })
@@ -114,6 +114,14 @@ mod tests {
     fn a_purge_missed_while_down_is_due_at_its_missed_time() {
         let facts = Facts { downloaded_at: at(0), cron_at: at(7200), ..Facts::default() };
         assert_eq!(due_at(Job::Purge, &facts, &INTERVALS), at(7200));
+    }
+
+    #[test]
+    fn a_void_sweep_waits_for_its_retry_although_its_cron_time_has_passed() {
+        let missed =
+            Facts { downloaded_at: at(0), last_success_at: at(0), cron_at: at(7200), ..Facts::default() };
+        let void = Facts { ordered_at: at(9000), ..missed };
+        assert_eq!(due_at(Job::Purge, &void, &INTERVALS), at(9000));
     }
 
     #[test]

@@ -148,14 +148,17 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
     let mut relations: Vec<RelationSet<'p>> = Vec::new();
     let mut partial: Vec<Relation> = Vec::new();
     let mut fingerprint = Fingerprint::collector();
-    let (mut key_text, mut modified_at) = (None, None);
+    let (mut key_text, mut modified_at, mut broken) = (None, None, None);
     for (name, value) in members.iter() {
         let name = name.as_ref();
         if let Some(relation) = relation_named(name) {
             if name.len() == relation.as_str().len() {
                 relations.retain(|set| set.relation != relation);
-                let set = read_relation(relation, value.get()).map_err(|reason| rejected(None, reason))?;
-                relations.extend(set);
+                match read_relation(relation, value.get()) {
+                    Ok(set) => relations.extend(set),
+                    // Judged once the key is known: a rejection without a key could never be released.
+                    Err(reason) => broken = broken.or(Some(reason)),
+                }
             } else if name.ends_with("@odata.nextLink") {
                 partial.push(relation);
             }
@@ -177,6 +180,9 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
         let found = key_text.map_or("the field is absent".to_owned(), |text| text.chars().take(80).collect());
         rejected(None, RejectReason::NoKey { field, found })
     })?;
+    if let Some(reason) = broken {
+        return Err(rejected(Some(key), reason));
+    }
     let hash = match canonical::hash(&members, |name| shape.keeps(name)) {
         Ok(hash) => hash,
         Err(reason) => return Err(rejected(Some(key), reason)),

@@ -99,7 +99,10 @@ pub enum WalkFailed {
         expected: u64,
     },
     /// Paging by key, but the page is not in ascending order of its keys.
-    #[error("the feed ignores $orderby: key {key} came after a greater one; it cannot be paged by key")]
+    #[error(
+        "key {key} came after a greater one: the feed ignores $orderby, or orders keys by a language's rules and \
+         not by bytes; it cannot be paged by key"
+    )]
     Unordered {
         /// The key that stands too late.
         key: RecordKey,

@@ -43,20 +43,18 @@ pub(crate) async fn keep(
     }
 }
 
-async fn grant(
-    store: &Store,
-    fetcher: &Fetcher,
-    control: &PacerControl,
-    waiting: usize,
-    spacing: Duration,
-) {
+async fn grant(store: &Store, fetcher: &Fetcher, control: &PacerControl, waiting: usize, spacing: Duration) {
     let count = budget::block(waiting, spacing, budget::SLOT_LIFE);
     let asked = Instant::now();
     match store.reserve_requests(&fetcher.budget_key(), count, spacing).await {
         Ok(block) => {
-            // Counted from when we asked: the answer's way must not lengthen the life of the slots.
-            let ahead = (block.first_at - block.now).to_std().unwrap_or(Duration::ZERO);
-            control.grant(asked + ahead, spacing, count);
+            // The slots' times are by Postgres' clock at some moment between question and answer: counted from
+            // the answer none is early, and an answer that took long is not used.
+            let answered = Instant::now();
+            if answered - asked <= budget::LONGEST_ROUND_TRIP {
+                let ahead = (block.first_at - block.now).to_std().unwrap_or(Duration::ZERO);
+                control.grant(answered + ahead, spacing, count);
+            }
         }
         Err(error) => {
             tracing::debug!(error = chain(&error), "no request can be reserved now; requests wait");

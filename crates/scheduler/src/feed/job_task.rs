@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use spark_domain::plan::schedule::{self, Facts, Intervals};
 use spark_domain::{Job, Resource, Timestamp};
 
@@ -22,10 +23,11 @@ pub(crate) async fn look_and_run(context: Arc<FeedContext>, resource: Resource, 
     let wake = context.wake(resource, job);
     while !context.is_stopping() {
         let wait = match look(&context, resource, job).await {
-            Ok(Duration::ZERO) => {
-                run_to_its_end(&context, resource, job, false).await;
-                continue;
-            }
+            // A run that could not even begin is not tried again at once.
+            Ok(Duration::ZERO) => match run_to_its_end(&context, resource, job, false).await {
+                Some(_) => continue,
+                None => context.settings.pace.retry_unit,
+            },
             Ok(wait) => wait,
             Err(JobError::Cancelled | JobError::LeaseLost) => return,
             Err(error) => {
@@ -68,8 +70,13 @@ async fn facts(context: &FeedContext, resource: Resource, job: Job) -> Result<Op
     let (store, feed, settings) = (&context.store, context.feed(), &context.settings);
     let resources = crate::persist!(context, store.resources(feed))?;
     let Some(known) = resources.into_iter().find(|state| state.resource == resource) else { return Ok(None) };
-    if known.off.is_some() {
-        return Ok(None);
+    if let Some(off) = &known.off {
+        // Once a day the feed is asked whether it has thought better of it.
+        let now = context.now().await?;
+        if now - off.at < TimeDelta::from_std(settings.daily_every).unwrap_or(TimeDelta::MAX) {
+            return Ok(None);
+        }
+        crate::persist!(context, store.turn_on_resource(&context.lease, resource))?;
     }
     let jobs = crate::persist!(context, store.job_states(feed))?;
     let own = jobs.into_iter().find(|state| state.resource == resource && state.job == job);
@@ -95,7 +102,9 @@ async fn facts(context: &FeedContext, resource: Resource, job: Job) -> Result<Op
         let wanted = !settings.relations_of(resource).is_empty();
         facts.fill_pending = wanted && !media_refresh::is_filled(&checkpoint);
         if wanted {
-            facts.relation_due_at = crate::persist!(context, store.next_due_relation(feed, resource))?;
+            let relations = settings.relations_of(resource);
+            facts.relation_due_at =
+                crate::persist!(context, store.next_due_relation(feed, resource, relations))?;
         }
     }
     Ok(Some(facts))

@@ -44,12 +44,19 @@ pub(crate) async fn replicate(feed: Feed) {
         feed.metrics.lease_held(feed.settings.feed(), true);
         tracing::info!(epoch = lease.epoch(), "the lease is ours");
         let context = Arc::new(lead(&feed, lease));
-        if let Err(error) = serve(&context).await {
-            tracing::warn!(error = chain(&error), "the feed is given up for now");
+        let served = serve(&context).await;
+        if let Err(error) = &served {
+            tracing::warn!(error = chain(error), "the feed is given up for now");
         }
         feed.metrics.lease_held(feed.settings.feed(), false);
         if let Err(error) = context.store.release_lease(&context.lease).await {
             tracing::debug!(error = chain(&error), "the lease could not be released; it will expire");
+        }
+        if served.is_err() {
+            tokio::select! {
+                () = tokio::time::sleep(feed.settings.pace.retry_unit) => {}
+                () = feed.soft.cancelled() => {}
+            }
         }
     }
 }
@@ -94,10 +101,16 @@ async fn wait_for_lease(feed: &Feed) -> Option<Lease> {
 
 /// Works on the feed until a stop or the loss of the lease.
 async fn serve(context: &Arc<FeedContext>) -> Result<(), JobError> {
-    register(context).await?;
     let tasks = TaskTracker::new();
-    let triggers = start_triggers(context).await;
+    // The lease beats before anything that may take long.
     tasks.spawn(heartbeat::beat(Arc::clone(context)));
+    if let Err(error) = register(context).await {
+        context.soft.cancel();
+        tasks.close();
+        tasks.wait().await;
+        return Err(error);
+    }
+    let triggers = start_triggers(context).await;
     tasks.spawn(operator::serve_requests(Arc::clone(context)));
     tasks.spawn(refusals::probe_while_blocked(Arc::clone(context)));
     for resource in &context.settings.resources {
@@ -130,21 +143,41 @@ pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
             "base URL, filter, exclusions or relations have changed: everything is downloaded again"
         );
         let now = context.now().await?;
-        for resource in settings.resources.iter().filter(|resource| resource.has_updates()) {
-            let (lease, job) = (&context.lease, Job::Resync);
-            crate::persist!(context, context.store.set_due(lease, *resource, job, Some(now)))?;
-            // The fill walk begins anew too: a relation may be new.
-            let none = spark_domain::Checkpoint::default();
-            crate::persist!(
-                context,
-                context.store.save_checkpoint(lease, *resource, Job::MediaRefresh, &none)
-            )?;
+        for resource in settings.resources.iter().copied() {
+            forget_walks(context, resource).await?;
+            if resource.has_updates() {
+                let (lease, job) = (&context.lease, Job::Resync);
+                crate::persist!(context, context.store.set_due(lease, resource, job, Some(now)))?;
+            }
         }
         crate::persist!(context, context.store.set_configuration(&context.lease, &configuration))?;
     }
     for resource in &settings.resources {
-        while crate::persist!(context, context.store.refill_columns(&context.lease, *resource, 500))? {
-            tracing::info!(%resource, "typed columns of an older version are being filled");
+        let mut batches = 0u32;
+        while !context.is_stopping()
+            && crate::persist!(context, context.store.refill_columns(&context.lease, *resource, 500))?
+        {
+            batches += 1;
+            // The first few batches only find that there is nothing to do.
+            if batches.is_multiple_of(100) {
+                tracing::info!(%resource, batches, "typed columns of an older version are being filled");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends every walk under way, because its links, or its filter, are of the former configuration. Cursors stay.
+/// The fill walk of the relations begins anew too: one of them may be new.
+async fn forget_walks(context: &FeedContext, resource: spark_domain::Resource) -> Result<(), JobError> {
+    for job in Job::ALL {
+        let known = crate::persist!(context, context.store.checkpoint(context.feed(), resource, job))?;
+        if known.walk.is_some() {
+            let checkpoint = spark_domain::Checkpoint { walk: None, ..known };
+            crate::persist!(
+                context,
+                context.store.save_checkpoint(&context.lease, resource, job, &checkpoint)
+            )?;
         }
     }
     Ok(())

@@ -23,7 +23,9 @@ pub(crate) async fn serve_requests(context: Arc<FeedContext>) {
         match context.store.take_requests(&context.lease).await {
             Ok(requests) => {
                 for request in requests {
-                    answer(&context, &request).await;
+                    // Each on its own: a sweep for a plan takes long, and a panic ends only its request.
+                    let context = Arc::clone(&context);
+                    tokio::spawn(async move { answer(&context, &request).await });
                 }
             }
             Err(error) => tracing::debug!(error = chain(&error), "operators' requests cannot be read now"),
@@ -61,6 +63,7 @@ pub(crate) async fn carry_out(
         RequestKind::Once { job, resource } => {
             let resources = affected(context, *job, *resource);
             for resource in &resources {
+                crate::persist!(context, store.turn_on_resource(lease, *resource))?;
                 crate::persist!(context, store.set_due(lease, *resource, *job, Some(now)))?;
                 context.wake(*resource, *job).notify_one();
             }
@@ -69,6 +72,7 @@ pub(crate) async fn carry_out(
         RequestKind::Resync { resource } => {
             let resources = affected(context, Job::Resync, *resource);
             for resource in &resources {
+                crate::persist!(context, store.turn_on_resource(lease, *resource))?;
                 crate::persist!(context, store.set_due(lease, *resource, Job::Resync, Some(now)))?;
                 context.wake(*resource, Job::Resync).notify_one();
             }
@@ -111,6 +115,11 @@ pub(crate) async fn carry_out(
                 context.wake_all(*resource);
             }
             Ok("resumed".to_owned())
+        }
+        RequestKind::Repair { resource, .. }
+            if affected(context, Job::Update, Some(*resource)).is_empty() =>
+        {
+            Ok(format!("{resource} is not replicated by updates here; nothing was ordered"))
         }
         RequestKind::Repair { resource, key } => {
             let keys = [key.clone()];

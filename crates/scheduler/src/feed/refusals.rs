@@ -95,7 +95,7 @@ impl Refusals {
         Ok(())
     }
 
-    /// Keeps the difference between the feed's clock and Postgres', if it moved.
+    /// Keeps by how much the feed's clock is ahead of Postgres', if that moved.
     pub(crate) async fn note_skew(&self, context: &FeedContext, seconds: f64) -> Result<(), JobError> {
         let moved = {
             let mut known = self.skew.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -114,8 +114,7 @@ impl Refusals {
                 "the feed's clock and Postgres' differ; the earlier one moves the cursor"
             );
         }
-        // Positive means that the feed is ahead.
-        crate::persist!(context, context.store.note_clock_skew(&context.lease, -seconds))
+        crate::persist!(context, context.store.note_clock_skew(&context.lease, seconds))
     }
 
     /// Reads the state anew next time.
@@ -179,7 +178,8 @@ async fn probe(context: &FeedContext, state: &FeedState) -> Result<(), JobError>
     let Some(worked) = worked else { return Ok(()) };
     let query = Query { count: false, ..Query::key_list(worked.resource) };
     let position = Position::Start;
-    let request = PageRequest { query: &query, position: &position, paging: context.settings.paging, top: 1 };
+    let request =
+        PageRequest { query: &query, position: &position, paging: context.paging(worked.resource), top: 1 };
     match context.ask(&request, Priority::Update).await {
         Ok(_) => {
             let since = state.blocked.as_ref().map(|blocked| blocked.at.to_rfc3339());

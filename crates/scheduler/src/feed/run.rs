@@ -10,6 +10,7 @@ use spark_store::{Outcome, RunEnd, RunId, RunTotals};
 use tracing::Instrument;
 
 use crate::context::FeedContext;
+use crate::cron;
 use crate::error::{JobError, chain};
 use crate::jobs::{self, Ended, Run};
 
@@ -27,6 +28,8 @@ pub(crate) async fn run_to_its_end(
     job: Job,
     plan_only: bool,
 ) -> Option<RunReport> {
+    // Two runs of one job would walk on one checkpoint: a plan that an operator asks for waits for the sweep.
+    let _turn = context.turn(resource, job).await;
     let _running = context.begin_running();
     let begun = crate::persist!(context, context.store.begin_run(&context.lease, resource, job));
     let id = match begun {
@@ -40,7 +43,7 @@ pub(crate) async fn run_to_its_end(
     context.metrics.run_began(context.feed(), resource, job);
     let started = Instant::now();
     let report = spawned(context, resource, job, id, plan_only, span.clone()).await;
-    finish(context, resource, job, id, report, started).instrument(span).await
+    finish(context, (resource, job, plan_only), id, report, started).instrument(span).await
 }
 
 /// The job in a task of its own, so that a panic ends this run and nothing else.
@@ -76,14 +79,15 @@ async fn spawned(
 
 async fn finish(
     context: &FeedContext,
-    resource: Resource,
-    job: Job,
+    (resource, job, plan_only): (Resource, Job, bool),
     id: RunId,
     report: Result<RunReport, String>,
     started: Instant,
 ) -> Option<RunReport> {
     let seconds = started.elapsed().as_secs_f64();
     let (outcome, reason, message) = match &report {
+        // A plan proves nothing to the clocks of the purge.
+        Ok(RunReport { result: Ok(Ended::Done), .. }) if plan_only => (Outcome::Cancelled, None, None),
         Ok(RunReport { result: Ok(Ended::Done), .. }) => (Outcome::Success, None, None),
         Ok(RunReport { result: Ok(Ended::Refused(why)), .. }) => {
             (Outcome::Refused, Some("guard"), Some(why.clone()))
@@ -105,7 +109,7 @@ async fn finish(
         Err(_) => None,
     };
     match result {
-        Some(error) => after_failure(context, resource, error).await,
+        Some(error) => after_failure(context, resource, job, error).await,
         None if outcome == Outcome::Success => {
             let _ = context.refusals.token_accepted(context).await;
         }
@@ -113,7 +117,9 @@ async fn finish(
     }
     let due_at = match outcome {
         Outcome::Failed => next_try(context, resource, job, result).await,
-        Outcome::Success | Outcome::Refused | Outcome::Cancelled => None,
+        // The sweep was complete; it is made anew at its next regular time, not at once.
+        Outcome::Refused => next_turn(context, job).await,
+        Outcome::Success | Outcome::Cancelled => None,
     };
     let end = RunEnd { outcome, reason, message: message.as_deref(), due_at, totals };
     let written = crate::persist!(context, context.store.end_run(&context.lease, id, &end));
@@ -144,11 +150,23 @@ async fn next_try(
     wait.and_then(|wait| TimeDelta::from_std(wait).ok()).map(|wait| now + wait)
 }
 
+/// The next regular time of a job that runs by cron or daily.
+async fn next_turn(context: &FeedContext, job: Job) -> Option<Timestamp> {
+    let (settings, now) = (&context.settings, context.now().await.ok()?);
+    match job {
+        Job::Purge => cron::next_after(&settings.purge_at, settings.time_zone, now),
+        _ => Some(now + TimeDelta::from_std(settings.daily_every).ok()?),
+    }
+}
+
 /// What a failure means for the resource or the feed.
-async fn after_failure(context: &FeedContext, resource: Resource, error: &JobError) {
+async fn after_failure(context: &FeedContext, resource: Resource, job: Job, error: &JobError) {
     let JobError::Feed(error) = error else { return };
     let handled = match error.recovery() {
         Recovery::SignIn => context.refusals.token_refused(context, resource, error).await,
+        // 1505 is about an expansion and usually temporary; and one 404 from a gateway is no verdict about a
+        // resource that has worked for years.
+        Recovery::TurnOff if !is_verdict(job, error) => Ok(()),
         Recovery::TurnOff => {
             tracing::error!(error = chain(error), "the resource is turned off; the feed's others go on");
             let reason = chain(error);
@@ -162,6 +180,15 @@ async fn after_failure(context: &FeedContext, resource: Resource, error: &JobErr
     };
     if let Err(error) = handled {
         tracing::debug!(error = chain(&error), "the failure's consequence could not be written down");
+    }
+}
+
+/// Whether the feed says that the resource is not for this key.
+fn is_verdict(job: Job, error: &spark_fetcher::Error) -> bool {
+    let first = matches!(job, Job::InitialDownload | Job::Lookups);
+    match error {
+        spark_fetcher::Error::NotOffered(exchange) => first || exchange.code == Some(1500),
+        _ => false,
     }
 }
 

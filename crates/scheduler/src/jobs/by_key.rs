@@ -14,7 +14,7 @@ use spark_domain::{Filter, KeyListForm, Page, Query, RecordKey, Recovery, Relati
 use spark_fetcher::{Error as FeedError, PageRequest};
 
 use crate::context::FeedContext;
-use crate::error::JobError;
+use crate::error::{JobError, chain};
 
 /// What to ask of each key.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(crate) enum KeyAnswer {
     Pages { asked: usize, pages: Vec<Page> },
     /// No form was understood.
     Misread { asked: usize },
+    /// The feed cannot deliver this one record (Spark 1026, 1515): the caller goes on without it.
+    Undeliverable,
 }
 
 /// Reads as many of the leading keys as one request takes.
@@ -50,11 +52,13 @@ pub(crate) async fn read(
     }
     let question = &mut plain;
     loop {
-        let fits = context.fetcher.keys_that_fit(&query(question, Vec::new(), form), &keys[..most]).max(1);
-        let asked = fits.min(most);
+        let fits = context.fetcher.keys_that_fit(&query(question, Vec::new(), form), &keys[..most]);
+        // The control key takes a place in the list, too.
+        let asked = fits.saturating_sub(usize::from(question.control.is_some())).clamp(1, most.max(1));
         match ask(context, question, &keys[..asked], form).await {
             Ok(Some(pages)) => {
-                if form != preferred {
+                // A form is proved by an answer with records; nothing answers in every language.
+                if form != preferred && pages.iter().any(|page| !page.is_empty()) {
                     remember(context, question.resource, form).await?;
                 }
                 return Ok(KeyAnswer::Pages { asked, pages });
@@ -73,6 +77,10 @@ pub(crate) async fn read(
             },
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink && asked > 1 => {
                 most = asked / 2;
+            }
+            Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
+                tracing::warn!(key = %keys[0], error = chain(&error), "the feed cannot deliver this record");
+                return Ok(KeyAnswer::Undeliverable);
             }
             Err(error) => return Err(error),
         }
@@ -99,9 +107,11 @@ async fn ask(
         let mut position = Position::Start;
         loop {
             let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top };
-            let page = match context.ask(&request, question.priority).await {
+            let mut page = match context.ask(&request, question.priority).await {
                 Ok(page) => page,
-                Err(JobError::Feed(FeedError::KeyListRefused(_) | FeedError::NotOffered(_))) => return Ok(None),
+                Err(JobError::Feed(FeedError::KeyListRefused(_) | FeedError::NotOffered(_))) => {
+                    return Ok(None);
+                }
                 Err(error) => return Err(error),
             };
             let found = context.read(&page, question.resource).keys;
@@ -111,6 +121,9 @@ async fn ask(
             }
             answered.extend(found);
             let next = page.head.next.clone();
+            if next.is_some() || form == KeyListForm::Single {
+                page.give_back();
+            }
             pages.push(page);
             match next {
                 // A page of ten with a link is still an answer; only its end is the end.
@@ -119,6 +132,10 @@ async fn ask(
                 None => break,
             }
         }
+    }
+    if answered.is_empty() && question.control.is_none() && form != KeyListForm::Single {
+        // None of many keys that we hold, and no control to tell silence from misunderstanding.
+        return Ok(None);
     }
     match read_confirmation(keys, question.control, &answered) {
         Confirmation::Understood { .. } => Ok(Some(pages)),

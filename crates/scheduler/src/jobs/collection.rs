@@ -8,10 +8,10 @@ use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use spark_domain::plan::page_size;
-use spark_domain::walk::Position;
-use spark_domain::{Checkpoint, Page, Query, Recovery, Relation, Timestamp, Walk};
+use spark_domain::walk::{Paging, Position, WalkFailed};
+use spark_domain::{Checkpoint, Page, Query, Recovery, Relation, Resource, Timestamp, Walk};
 use spark_fetcher::PageRequest;
-use spark_store::{Finish, PageCommit, SweepId, SweepPage};
+use spark_store::{Finish, PageCommit, PageOutcome, SweepId, SweepPage};
 use tokio::sync::oneshot;
 
 use super::Run;
@@ -20,6 +20,9 @@ use crate::error::JobError;
 
 /// Without a `Date` header the pass is taken to have begun this much before Postgres' clock said so.
 const UNDATED: TimeDelta = TimeDelta::minutes(2);
+
+/// A first page that came within this long was not waited for.
+const PROMPT: TimeDelta = TimeDelta::seconds(5);
 
 /// What to walk, and what to do with what comes.
 pub(crate) struct Collection<'a> {
@@ -42,6 +45,14 @@ struct Fetched {
     page: Page,
 }
 
+/// A page that is stored.
+struct Stored {
+    walk: Walk,
+    outcome: PageOutcome,
+    /// The list ended, but short of its count.
+    short: Option<WalkFailed>,
+}
+
 /// What a request for the next page came to.
 enum Next {
     Page(Box<Fetched>),
@@ -49,24 +60,30 @@ enum Next {
     StartOver(Box<Walk>),
 }
 
-/// Walks to the end and returns the finished walk.
+/// Walks to the end and returns the finished walk. A walk that fails for good is begun anew by the next run.
 pub(crate) async fn walk(
     run: &mut Run<'_>,
     walk: Walk,
     collection: &Collection<'_>,
 ) -> Result<Walk, JobError> {
+    match walk_on(run, walk, collection).await {
+        Err(error @ (JobError::Restarting { .. } | JobError::Walk(_))) => {
+            start_over_next_time(run, collection).await?;
+            Err(error)
+        }
+        result => result,
+    }
+}
+
+async fn walk_on(run: &mut Run<'_>, walk: Walk, collection: &Collection<'_>) -> Result<Walk, JobError> {
     let context = run.context;
-    let mut next = fetch(run, walk, &collection.query).await?;
+    let mut next = fetch(run, walk, collection).await?;
     loop {
         let fetched = match next {
             Next::Page(fetched) => *fetched,
             Next::StartOver(walk) => {
-                let checkpoint = Checkpoint { walk: Some((*walk).clone()), ..collection.standing.clone() };
-                crate::persist!(
-                    context,
-                    context.store.save_checkpoint(&context.lease, run.resource, run.job, &checkpoint)
-                )?;
-                next = fetch(run, *walk, &collection.query).await?;
+                save(run, &walk, collection).await?;
+                next = fetch(run, *walk, collection).await?;
                 continue;
             }
         };
@@ -74,13 +91,16 @@ pub(crate) async fn walk(
         let (announce, announced) = oneshot::channel();
         let ask_on = async {
             match announced.await {
-                Ok(walk) => fetch(run, walk, &collection.query).await.map(Some),
+                Ok(walk) => fetch(run, walk, collection).await.map(Some),
                 Err(_) => Ok(None),
             }
         };
-        let (committed, asked) = tokio::join!(store(run, fetched, collection, announce), ask_on);
-        let (walk, outcome) = committed?;
+        let (stored, asked) = tokio::join!(store(run, fetched, collection, announce), ask_on);
+        let Stored { walk, outcome, short } = stored?;
         run.count(&outcome, bytes);
+        if let Some(short) = short {
+            return Err(short.into());
+        }
         if walk.is_finished() {
             return Ok(walk);
         }
@@ -92,15 +112,35 @@ pub(crate) async fn walk(
     }
 }
 
+/// Leaves the walk at its start for the next run; the refused link, or the circle, would only come again.
+async fn start_over_next_time(run: &Run<'_>, collection: &Collection<'_>) -> Result<(), JobError> {
+    let context = run.context;
+    let checkpoint =
+        crate::persist!(context, context.store.checkpoint(context.feed(), run.resource, run.job))?;
+    match checkpoint.walk {
+        Some(walk) => save(run, &walk.start_over(context.now().await?), collection).await,
+        None => Ok(()),
+    }
+}
+
+async fn save(run: &Run<'_>, walk: &Walk, collection: &Collection<'_>) -> Result<(), JobError> {
+    let context = run.context;
+    let checkpoint = Checkpoint { walk: Some(walk.clone()), ..collection.standing.clone() };
+    crate::persist!(
+        context,
+        context.store.save_checkpoint(&context.lease, run.resource, run.job, &checkpoint)
+    )
+}
+
 /// Stores a page with the checkpoint that leads past it, and lets go of it.
 async fn store(
     run: &Run<'_>,
     Fetched { walk, page }: Fetched,
     collection: &Collection<'_>,
     announce: oneshot::Sender<Walk>,
-) -> Result<(Walk, spark_store::PageOutcome), JobError> {
+) -> Result<Stored, JobError> {
     let context = run.context;
-    let paging = context.settings.paging;
+    let paging = context.paging(run.resource);
     let page_number = walk.pages;
     let first = walk.pages == 0;
     let mut head = page.head.clone();
@@ -109,18 +149,17 @@ async fn store(
     }
     let read = context.read(&page, run.resource);
     let keys: Vec<_> = read.keys.iter().collect();
+    let before = walk.clone();
     let mut walk = walk.arrived(&head, &keys, paging)?;
     let settings = &context.settings.fetcher;
     walk.top =
         page_size::after_page(walk.top, page.len(), head.bytes, settings.page_bytes, settings.page_size);
 
-    let too_short = walk.is_finished().then(|| walk.check_length().err()).flatten();
-    let (checkpoint, finish) = if let Some(short) = too_short.as_ref().filter(|_| walk.restarts < 2) {
-        tracing::warn!(error = %short, "the list is walked again");
-        let again = walk.clone().start_over(context.now().await?);
-        (Checkpoint { walk: Some(again), ..collection.standing.clone() }, None)
+    // A list that ends short is no success, however often it does: its page is kept, its walk is not finished.
+    let short = walk.is_finished().then(|| walk.check_length().err()).flatten();
+    let (checkpoint, finish) = if short.is_some() {
+        (Checkpoint { walk: Some(before), ..collection.standing.clone() }, None)
     } else if walk.is_finished() {
-        // Short for the third time: the count lies. Nothing is deleted for it, and the sweep fetches what is missing.
         (collection.end)(&walk)
     } else {
         if !context.is_stopping() {
@@ -149,10 +188,7 @@ async fn store(
     if head.scrubbed > 0 {
         tracing::warn!(strings = head.scrubbed, "text that Postgres cannot hold was replaced by U+FFFD");
     }
-    match too_short {
-        Some(short) if walk.restarts < 2 => Err(short.into()),
-        _ => Ok((walk, outcome)),
-    }
+    Ok(Stored { walk, outcome, short })
 }
 
 /// The moment up to which a walk that begins now will have seen everything: the feed's clock, but never later
@@ -162,19 +198,34 @@ async fn begin(context: &FeedContext, walk: &Walk, as_of: Option<Timestamp>) -> 
         return Ok(walk.began_at - UNDATED);
     };
     let now = context.now().await?;
-    #[expect(clippy::cast_precision_loss, reason = "a clock skew in seconds")]
-    let skew = (walk.began_at - as_of).num_milliseconds() as f64 / 1000.0;
-    context.refusals.note_skew(context, skew).await?;
+    // A walk that waited for its first page tells nothing about the clocks.
+    if now - walk.began_at < PROMPT {
+        context.refusals.note_skew(context, (as_of - walk.began_at).as_seconds_f64()).await?;
+    }
     Ok(as_of.min(now))
 }
 
 /// Asks for the walk's next page, shrinking it as long as the feed cannot deliver it.
-async fn fetch(run: &Run<'_>, mut walk: Walk, query: &Query) -> Result<Next, JobError> {
+async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Result<Next, JobError> {
     let context = run.context;
+    // A sweep's pages must be of one list: it is begun anew as a whole, by the next run.
+    let may_start_over = collection.stage.is_none();
     loop {
         let position = walk.next().unwrap_or(&Position::Start);
-        let request = PageRequest { query, position, paging: context.settings.paging, top: walk.top };
+        let paging = context.paging(run.resource);
+        let request = PageRequest { query: &collection.query, position, paging, top: walk.top };
         let error = match context.ask(&request, run.job.priority()).await {
+            Ok(page) if paging == Paging::NextLink && misleads(run, &walk, collection, &page).await? => {
+                context.page_by(run.resource, Paging::Key);
+                if !may_start_over {
+                    let (records, expected) = (walk.records + page.len() as u64, walk.expected.unwrap_or(0));
+                    return Err(
+                        WalkFailed::Short { records, expected: page.head.count.unwrap_or(expected) }.into()
+                    );
+                }
+                let again = walk.start_over(context.now().await?);
+                return Ok(Next::StartOver(Box::new(again)));
+            }
             Ok(page) => return Ok(Next::Page(Box::new(Fetched { walk, page }))),
             Err(JobError::Feed(error)) => error,
             Err(other) => return Err(other),
@@ -191,7 +242,9 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, query: &Query) -> Result<Next, Job
                 }
                 None => return Err(error.into()),
             },
-            Recovery::StartOver if walk.position != Position::Start && walk.restarts < 2 => {
+            Recovery::StartOver
+                if walk.position != Position::Start && walk.restarts < 2 && may_start_over =>
+            {
                 tracing::warn!(
                     error = crate::error::chain(&error),
                     "the continuation is refused; starting over"
@@ -210,4 +263,54 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, query: &Query) -> Result<Next, Job
             | Recovery::GiveUp => return Err(error.into()),
         }
     }
+}
+
+/// Whether the server's links cannot be followed to the end of the list: they skip by number, so that what
+/// changes meanwhile shifts records past us; or there are none, because the server takes `$top` for the limit
+/// of the whole answer. Such a server is paged by key. Lookup alone may skip: its list hardly moves.
+async fn misleads(
+    run: &Run<'_>,
+    walk: &Walk,
+    collection: &Collection<'_>,
+    page: &Page,
+) -> Result<bool, JobError> {
+    let head = &page.head;
+    if let Some(link) = &head.next {
+        let skips = ["$skip=", "%24skip="].iter().any(|option| link.contains(option));
+        if skips && run.resource != Resource::Lookup {
+            tracing::warn!(resource = %run.resource, "the feed pages by $skip; it is paged by key from now on");
+            return Ok(true);
+        }
+        return Ok(false);
+    }
+    let full = page.len() == usize::try_from(head.top).unwrap_or(usize::MAX);
+    if !full {
+        return Ok(false);
+    }
+    // A full page without a link is a doubtful end: the feed's own count decides.
+    let taken = walk.records + page.len() as u64;
+    let expected = match walk.expected.or(head.count) {
+        Some(expected) => Some(expected),
+        None => count(run, &collection.query).await?,
+    };
+    let cut = expected.is_some_and(|expected| taken < expected);
+    if cut {
+        tracing::warn!(
+            resource = %run.resource,
+            taken,
+            expected,
+            "the feed takes $top for the limit of its whole answer; it is paged by key from now on"
+        );
+    }
+    Ok(cut)
+}
+
+/// How many records answer a query, as the feed counts them.
+async fn count(run: &Run<'_>, query: &Query) -> Result<Option<u64>, JobError> {
+    let context = run.context;
+    let query =
+        Query { count: true, expand: Vec::new(), select: vec![run.resource.key_field()], ..query.clone() };
+    let position = Position::Start;
+    let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top: 1 };
+    Ok(context.ask(&request, run.job.priority()).await?.head.count)
 }

@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use spark_domain::plan::update;
-use spark_domain::{Checkpoint, Job, Query, Relation, Walk};
+use spark_domain::{Checkpoint, Job, Query, Walk};
 use spark_store::Finish;
 
 use super::collection::{Collection, walk};
@@ -23,13 +23,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
             (super::begin(run, Some(bounds), &checkpoint).await?, bounds)
         }
     };
-    let expanded: Vec<Relation> = context
-        .settings
-        .relations_of(resource)
-        .iter()
-        .copied()
-        .filter(|relation| relation.comes_with_update())
-        .collect();
+    let expanded = super::update::expanded(run);
     // The cursor of the updates is not this job's to move.
     let end = |_: &Walk| (Checkpoint::default(), None::<Finish>);
     let collection = Collection {

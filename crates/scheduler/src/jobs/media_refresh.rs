@@ -9,7 +9,7 @@ use spark_domain::fingerprint::FINGERPRINT_FIELDS;
 use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size;
 use spark_domain::walk::Position;
-use spark_domain::{Checkpoint, KeyListForm, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
 use spark_store::{RelationAnswer, RelationCommit, RelationState};
 
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
@@ -32,15 +32,20 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
     let mut parents = FIRST_PARENTS;
     fill(run, &mut parents).await?;
     loop {
-        let due = due(run, parents).await?;
-        if due.is_empty() {
+        if !refresh_due(run, &mut parents).await? {
             return Ok(Ended::Done);
         }
-        refresh(run, &due, None, &mut parents).await?;
         if run.context.is_stopping() {
             return Err(JobError::Cancelled);
         }
     }
+}
+
+/// Refreshes a batch of what is due; whether there was any.
+async fn refresh_due(run: &mut Run<'_>, parents: &mut u32) -> Result<bool, JobError> {
+    let due = due(run, *parents).await?;
+    refresh(run, &due, None, parents).await?;
+    Ok(!due.is_empty())
 }
 
 /// Whether the fill walk of a resource has yet to be done.
@@ -70,7 +75,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
             context,
             context.store.unfetched_keys(feed, resource, &relations, after.as_ref(), i64::from(*parents))
         )?;
-        let Some(last) = keys.last().cloned() else {
+        let Some(last) = keys.last().map(|(key, _)| key.clone()) else {
             walk.position = Position::End;
             let filled = Checkpoint { walk: Some(walk), ..checkpoint };
             return crate::persist!(
@@ -78,13 +83,15 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
                 context.store.save_checkpoint(&context.lease, resource, run.job, &filled)
             );
         };
-        let unknown = |relation: &Relation| (*relation, Known::default());
+        let unknown = |relation: Relation| (relation, Known::default());
         let wanted: Vec<Wanted> = keys
             .into_iter()
-            .map(|key| Wanted { key, relations: relations.iter().map(unknown).collect() })
+            .map(|(key, lacking)| Wanted { key, relations: lacking.into_iter().map(unknown).collect() })
             .collect();
         walk.position = Position::After(last);
         refresh(run, &wanted, Some(&walk), parents).await?;
+        // Filling takes hours; what changed meanwhile does not wait for its end.
+        refresh_due(run, parents).await?;
         if context.is_stopping() {
             return Err(JobError::Cancelled);
         }
@@ -96,9 +103,13 @@ async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
     let context = run.context;
     let due = crate::persist!(
         context,
-        context.store.due_relations(context.feed(), run.resource, i64::from(parents))
+        context.store.due_relations(
+            context.feed(),
+            run.resource,
+            context.settings.relations_of(run.resource),
+            i64::from(parents)
+        )
     )?;
-    let configured = context.settings.relations_of(run.resource);
     Ok(due
         .into_iter()
         .map(|parent| Wanted {
@@ -106,7 +117,6 @@ async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
             relations: parent
                 .relations
                 .into_iter()
-                .filter(|due| configured.contains(&due.relation))
                 .map(|due| {
                     let wanted = Some((due.wanted, due.wanted_newest));
                     let fetched = due.fetched.map(|text| (text, due.fetched_newest));
@@ -142,7 +152,12 @@ async fn refresh(
     let preferred = preferred_form(context, resource).await?;
     let mut done = 0;
     while done < keys.len() {
-        let (asked, pages) = answer(run, &question, &keys[done..], preferred).await?;
+        let (asked, pages) = match read(context, &question, &keys[done..], preferred).await? {
+            KeyAnswer::Pages { asked, pages } => (asked, pages),
+            // As if it had not answered: its set waits for the next sweep, and the queue goes on behind it.
+            KeyAnswer::Undeliverable => (1, Vec::new()),
+            KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
+        };
         let now = context.now().await?;
         let read: Vec<_> = pages.iter().map(|page| context.read(page, resource)).collect();
         let records: HashMap<&RecordKey, &Record<'_>> =
@@ -174,18 +189,6 @@ async fn refresh(
         *parents = page_size::after_page(asked_top, asked, bytes, goal, MOST_PARENTS);
     }
     Ok(())
-}
-
-async fn answer(
-    run: &Run<'_>,
-    question: &KeyQuestion<'_>,
-    keys: &[RecordKey],
-    preferred: KeyListForm,
-) -> Result<(usize, Vec<spark_domain::Page>), JobError> {
-    match read(run.context, question, keys, preferred).await? {
-        KeyAnswer::Pages { asked, pages } => Ok((asked, pages)),
-        KeyAnswer::Misread { asked } => Err(JobError::KeysMisread { asked }),
-    }
 }
 
 /// One relation of one parent, judged.

@@ -45,6 +45,13 @@ pub(crate) enum Ended {
 /// Runs the job.
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
     match run.job {
+        Job::InitialDownload | Job::Lookups | Job::Metadata => {}
+        // A cursor without a download, or a fill walk over half of the keys, would never be made good.
+        Job::Update | Job::Lookback | Job::MediaRefresh | Job::Purge | Job::Resync => {
+            demand_download(run).await?
+        }
+    }
+    match run.job {
         Job::InitialDownload => initial_download::run(run).await,
         Job::Update => update::run(run).await,
         Job::Lookback => lookback::run(run).await,
@@ -53,6 +60,16 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         Job::Lookups => lookups::run(run).await,
         Job::Metadata => metadata::run(run).await,
         Job::Resync => resync::run(run).await,
+    }
+}
+
+async fn demand_download(run: &Run<'_>) -> Result<(), JobError> {
+    let context = run.context;
+    let resources = crate::persist!(context, context.store.resources(context.feed()))?;
+    let known = resources.iter().find(|state| state.resource == run.resource);
+    match known.and_then(|state| state.initial_download_completed_at) {
+        Some(_) => Ok(()),
+        None => Err(JobError::NotDownloaded),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use spark_domain::job::Priority;
 use spark_domain::plan::change::Stored;
 use spark_domain::plan::reread::{Settled, settle};
 use spark_domain::{Record, RecordKey, Rejected};
@@ -14,16 +15,20 @@ use crate::error::JobError;
 /// Keys taken from the queue at once.
 const BATCH: i64 = 100;
 
-/// Works off what is due.
+/// Batches in one run: whole records are read here, and the next update must not wait for thousands of them.
+const MOST_BATCHES: usize = 20;
+
+/// Works off what is due, up to a bound; the rest stays due.
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<(), JobError> {
     let context = run.context;
-    loop {
+    for _ in 0..MOST_BATCHES {
         let due = crate::persist!(context, context.store.due_rereads(context.feed(), run.resource, BATCH))?;
         if due.is_empty() || context.is_stopping() {
             return Ok(());
         }
         batch(run, &due).await?;
     }
+    Ok(())
 }
 
 async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
@@ -34,12 +39,14 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
         select: &[],
         expand: &[],
         control: None,
-        priority: run.job.priority(),
+        // Nobody waits for these: they are as patient as media.
+        priority: Priority::Relations,
     };
     let preferred = preferred_form(context, run.resource).await?;
     let (asked, pages) = match read(context, &question, &keys, preferred).await? {
         KeyAnswer::Pages { asked, pages } => (asked, pages),
         KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
+        KeyAnswer::Undeliverable => return put_off(run, &due[0]).await,
     };
     let read: Vec<_> = pages.iter().map(|page| context.read(page, run.resource)).collect();
     let rejected: Vec<Rejected> = read.iter().flat_map(|page| page.rejected.clone()).collect();
@@ -88,4 +95,12 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
     crate::persist!(context, context.store.settle_rereads(&context.lease, run.resource, &results))?;
     run.count(&outcome, pages.iter().map(|page| page.head.bytes).sum());
     Ok(())
+}
+
+/// A record that the feed cannot deliver is looked at again after a cache window.
+async fn put_off(run: &Run<'_>, reread: &Reread) -> Result<(), JobError> {
+    let context = run.context;
+    let again = Some((context.now().await? + context.cache_window(), reread.seen));
+    let result = [RereadResult { key: reread.key.clone(), again }];
+    crate::persist!(context, context.store.settle_rereads(&context.lease, run.resource, &result))
 }

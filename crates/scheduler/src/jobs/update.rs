@@ -2,14 +2,14 @@
 
 use spark_domain::plan::update::{self, AfterUnsynced, UpdateWindow};
 use spark_domain::{Checkpoint, Job, Query, Recovery, Relation, Walk};
+use spark_fetcher::Error as FeedError;
 use spark_store::Finish;
 
 use super::collection::{Collection, walk};
 use super::{Ended, Run, reread};
-use crate::error::JobError;
+use crate::error::{JobError, chain};
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
-    reread::run(run).await?;
     loop {
         let window = match pass(run).await {
             Ok(window) => window,
@@ -18,6 +18,12 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         if window.until.is_none() {
             break;
         }
+    }
+    // After the pass, and never in its way: one key that cannot be read must not hold up what changed.
+    match reread::run(run).await {
+        Ok(()) => {}
+        Err(error @ (JobError::Cancelled | JobError::LeaseLost)) => return Err(error),
+        Err(error) => tracing::warn!(error = chain(&error), "keys in doubt could not be read; they stay due"),
     }
     run.context.wake(run.resource, Job::MediaRefresh).notify_one();
     Ok(Ended::Done)
@@ -28,7 +34,7 @@ async fn pass(run: &mut Run<'_>) -> Result<UpdateWindow, JobError> {
     let context = run.context;
     let checkpoint = position(run).await?;
     let now = context.now().await?;
-    let cursor = checkpoint.cursor.unwrap_or(now);
+    let cursor = checkpoint.cursor.ok_or(JobError::NotDownloaded)?;
     let (start, window) = match &checkpoint.walk {
         Some(walk) if let Some((after, until)) = walk.window => (walk.clone(), UpdateWindow { after, until }),
         _ => {
@@ -37,13 +43,7 @@ async fn pass(run: &mut Run<'_>) -> Result<UpdateWindow, JobError> {
             (super::begin(run, bounds, &checkpoint).await?, window)
         }
     };
-    let expanded: Vec<Relation> = context
-        .settings
-        .relations_of(run.resource)
-        .iter()
-        .copied()
-        .filter(|relation| relation.comes_with_update())
-        .collect();
+    let expanded = expanded(run);
     let end = |walk: &Walk| {
         let as_of = walk.as_of.unwrap_or(cursor);
         let moved = update::cursor_after(cursor, window, as_of);
@@ -58,8 +58,22 @@ async fn pass(run: &mut Run<'_>) -> Result<UpdateWindow, JobError> {
         end: &end,
         standing: Checkpoint { walk: None, ..checkpoint },
     };
-    walk(run, start, &collection).await?;
-    Ok(window)
+    match walk(run, start, &collection).await {
+        Ok(_) => Ok(window),
+        Err(JobError::Feed(FeedError::ExpansionOff(exchange))) => {
+            context.expand_no_more(run.resource);
+            Err(FeedError::ExpansionOff(exchange).into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The relations that come along with what changed; none while the feed has one of them switched off: then
+/// they are marked due and fetched on their own.
+pub(super) fn expanded(run: &Run<'_>) -> Vec<Relation> {
+    let configured = run.context.settings.relations_of(run.resource).iter().copied();
+    let expands = run.context.expands(run.resource);
+    configured.filter(|relation| expands && relation.comes_with_update()).collect()
 }
 
 /// The update's checkpoint; before its first pass the cursor is the start of the initial download.
@@ -93,9 +107,15 @@ async fn after_failed_pass(run: &Run<'_>, error: JobError) -> Result<JobError, J
                 context.store.set_due(&context.lease, resource, Job::Lookback, Some(now))
             )?;
             context.wake(resource, Job::Lookback).notify_one();
-            let began = held.walk.as_ref().and_then(|walk| walk.as_of).or(held.cursor);
             tracing::warn!("out of sync for three passes: the cursor moves on, and a look-back is ordered");
-            Checkpoint { cursor: began, walk: None, unsynced_passes: 0 }
+            let reached = held.cursor.map(|cursor| {
+                let walk = held.walk.as_ref();
+                let as_of = walk.and_then(|walk| walk.as_of).unwrap_or(cursor);
+                let window =
+                    walk.and_then(|walk| walk.window).map(|(after, until)| UpdateWindow { after, until });
+                window.map_or(cursor, |window| update::cursor_after(cursor, window, as_of))
+            });
+            Checkpoint { cursor: reached, walk: None, unsynced_passes: 0 }
         }
     };
     crate::persist!(

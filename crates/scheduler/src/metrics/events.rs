@@ -45,6 +45,10 @@ impl Metrics {
 
     fn operated(&self, operation: &Operation<'_>) {
         let took = operation.took.as_secs_f64();
+        if operation.name == "acquire" {
+            self.histograms.db_acquire.observe(took);
+            return;
+        }
         self.histograms.db_duration.with_label_values(&[operation.name]).observe(took);
         if let Some(class) = &operation.sqlstate_class {
             self.counters.db_errors.with_label_values(&[operation.name, class]).inc();

@@ -69,10 +69,7 @@ fn clocks(metrics: &Metrics, row: &Freshness) {
     let held = f64::from(u8::from(row.plan_refusal.is_some()));
     gauges.purge_guard_tripped.with_label_values(&labels).set(held);
     let feed = &labels[..1];
-    gauges
-        .feed_blocked
-        .with_label_values(&[feed[0], "auth"])
-        .set(f64::from(u8::from(row.blocked.is_some())));
+    gauges.feed_blocked.with_label_values(&[feed[0], "auth"]).set(f64::from(u8::from(row.blocked.is_some())));
     gauges.feed_paused.with_label_values(feed).set(f64::from(u8::from(row.paused.is_some())));
     if let Some(skew) = row.clock_skew_seconds {
         gauges.clock_skew.with_label_values(feed).set(skew);

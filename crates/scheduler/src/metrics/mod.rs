@@ -140,16 +140,9 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// The longest time between two sweeps that the feed's cron names over the coming fortnight.
+/// The longest time between two sweeps, in seconds.
 fn purge_interval(settings: &FeedSettings) -> Option<f64> {
-    let (six, zone) = (settings.purge_at.as_str(), settings.time_zone);
-    let first = crate::cron::next_after(six, zone, spark_domain::Timestamp::UNIX_EPOCH)?;
-    let mut longest = chrono::TimeDelta::zero();
-    let mut at = first;
-    while at - first < chrono::TimeDelta::days(15) {
-        let next = crate::cron::next_after(six, zone, at)?;
-        longest = longest.max(next - at);
-        at = next;
-    }
-    Some(longest.as_seconds_f64())
+    let from = spark_domain::Timestamp::UNIX_EPOCH;
+    let gap = crate::cron::longest_gap(&settings.purge_at, settings.time_zone, from)?;
+    Some(gap.as_seconds_f64())
 }

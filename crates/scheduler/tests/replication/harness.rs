@@ -56,7 +56,8 @@ pub(crate) async fn database() -> String {
     let template = TEMPLATE
         .get_or_init(|| async {
             server.create_database("migrated", None).unwrap();
-            let store = Store::connect(&StoreSettings { url: server.url("migrated"), max_connections: 2 }).unwrap();
+            let store =
+                Store::connect(&StoreSettings { url: server.url("migrated"), max_connections: 2 }).unwrap();
             store.migrate().await.unwrap();
             store.close().await;
             "migrated"
@@ -98,7 +99,8 @@ impl World {
         plan_only: bool,
     ) -> OnceReport {
         let stop = CancellationToken::new();
-        let run = run_once(settings.clone(), &self.store, &self.metrics, job, Some(resource), plan_only, &stop);
+        let run =
+            run_once(settings.clone(), &self.store, &self.metrics, job, Some(resource), plan_only, &stop);
         let reports = tokio::time::timeout(PATIENCE * 2, run).await.expect("the run takes too long").unwrap();
         reports.into_iter().next().expect("the job applies to the resource")
     }
@@ -148,7 +150,12 @@ impl World {
     pub(crate) async fn until(&self, what: &str, sql: &'static str) {
         let mut connection = self.connection().await;
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !sqlx::query_scalar::<_, Option<bool>>(sql).fetch_one(&mut connection).await.unwrap().unwrap_or(false) {
+        while !sqlx::query_scalar::<_, Option<bool>>(sql)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+            .unwrap_or(false)
+        {
             assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -172,7 +179,8 @@ impl World {
     /// Asserts that what we hold of a resource is what the simulator shows, row for row.
     pub(crate) async fn assert_equal(&self, resource: Resource) {
         let ours = self.rows(resource).await;
-        let theirs: BTreeMap<String, Value> = self.simulator.world().truth(sim(resource)).into_iter().collect();
+        let theirs: BTreeMap<String, Value> =
+            self.simulator.world().truth(sim(resource)).into_iter().collect();
         let (mine, real): (BTreeSet<_>, BTreeSet<_>) = (ours.keys().collect(), theirs.keys().collect());
         assert_eq!(mine, real, "{resource}: keys differ");
         for (key, body) in &ours {
@@ -222,7 +230,8 @@ fn plain(value: &Value) -> Value {
             .into(),
         Value::Array(elements) => elements.iter().map(plain).collect::<Vec<_>>().into(),
         Value::Number(number) => Value::String(
-            spark_domain::record::normalise_number(&number.to_string()).map_or(number.to_string(), |n| n.to_string()),
+            spark_domain::record::normalise_number(&number.to_string())
+                .map_or(number.to_string(), |n| n.to_string()),
         ),
         other => other.clone(),
     }

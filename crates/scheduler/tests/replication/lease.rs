@@ -11,13 +11,23 @@ use crate::harness::World;
 async fn a_second_instance_stands_by_and_takes_over_when_the_first_stops() {
     let world = World::of(40).await;
     let first = world.daemon();
-    world.until("the first leads", "select count(*) = 1 from replicator.lease where expires_at > clock_timestamp()").await;
+    world
+        .until(
+            "the first leads",
+            "select count(*) = 1 from replicator.lease where expires_at > clock_timestamp()",
+        )
+        .await;
     let second = world.daemon();
     world.until("everything is downloaded", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource").await;
     let epoch: i64 = world.ask("select epoch from replicator.lease").await;
     first.stop_gently();
     first.stopped().await;
-    world.until("the second leads", "select epoch = 2 and expires_at > clock_timestamp() from replicator.lease").await;
+    world
+        .until(
+            "the second leads",
+            "select epoch = 2 and expires_at > clock_timestamp() from replicator.lease",
+        )
+        .await;
     assert_eq!(epoch, 1, "the stand-by took a living lease");
     world.simulator.world().insert_listing();
     world.until("the second replicates", "select count(*) = 41 from mls.property").await;
@@ -28,7 +38,12 @@ async fn a_second_instance_stands_by_and_takes_over_when_the_first_stops() {
 #[tokio::test]
 async fn a_leader_whose_lease_was_taken_writes_nothing_more() {
     let world = World::of(40).await;
-    let paused = world.store.acquire_lease(world.feed(), "paused leader", Duration::from_millis(300)).await.unwrap().unwrap();
+    let paused = world
+        .store
+        .acquire_lease(world.feed(), "paused leader", Duration::from_millis(300))
+        .await
+        .unwrap()
+        .unwrap();
     world.until("its lease has run out", "select expires_at < clock_timestamp() from replicator.lease").await;
     world.succeed(Job::InitialDownload, Resource::Property).await;
     let lost = world.store.block_feed(&paused, "written by a ghost").await.unwrap_err();
@@ -57,7 +72,9 @@ async fn two_instances_and_a_restart_never_exceed_the_budget_in_any_window() {
     world.settings.requests_per_5_minutes = limit;
     world.settings.pace.budget_window = window;
     world.settings.fetcher.page_size = 3;
-    let start = || Replicator::start(vec![world.settings.clone()], &world.store, &world.metrics, PAGE_ALLOWANCE).unwrap();
+    let start = || {
+        Replicator::start(vec![world.settings.clone()], &world.store, &world.metrics, PAGE_ALLOWANCE).unwrap()
+    };
     let (first, second) = (start(), start());
     while world.simulator.journal().requests().len() < 20 {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -10,7 +10,10 @@ async fn lookups_are_taken_in_whole_over_their_offset_links() {
     let world = World::of(50).await;
     world.succeed(Job::Lookups, LOOKUP).await;
     world.assert_equal(LOOKUP).await;
-    assert!(world.simulator.journal().of("Lookup").iter().any(|r| r.param("$skip").is_some()), "one page was enough");
+    assert!(
+        world.simulator.journal().of("Lookup").iter().any(|r| r.param("$skip").is_some()),
+        "one page was enough"
+    );
 }
 
 #[tokio::test]
@@ -44,13 +47,20 @@ async fn metadata_is_kept_and_drift_is_counted() {
     let kept = world.store.metadata(world.feed()).await.unwrap().unwrap();
     assert!(kept.document.contains("EntityType Name=\"Property\""));
     let other = kept.document.replace("Name=\"ListPrice\"", "Name=\"FormerPrice\"");
-    let lease = world.store.acquire_lease(world.feed(), "test", std::time::Duration::from_secs(9)).await.unwrap().unwrap();
+    let lease = world
+        .store
+        .acquire_lease(world.feed(), "test", std::time::Duration::from_secs(9))
+        .await
+        .unwrap()
+        .unwrap();
     world.store.save_metadata(&lease, spark_domain::Hash::of_document(&other), &other).await.unwrap();
     world.store.release_lease(&lease).await.unwrap();
     world.succeed(Job::Metadata, Resource::Property).await;
     let metrics = world.metrics.render().unwrap();
     for kind in ["new_field", "removed_field"] {
-        let line = format!("spark_replicator_schema_drift_total{{feed=\"beaches\",kind=\"{kind}\",resource=\"Property\"}} 1");
+        let line = format!(
+            "spark_replicator_schema_drift_total{{feed=\"beaches\",kind=\"{kind}\",resource=\"Property\"}} 1"
+        );
         assert!(metrics.contains(&line), "no {line}");
     }
 }

@@ -22,7 +22,13 @@ async fn refresh(world: &World) {
 }
 
 fn media_requests(world: &World) -> usize {
-    world.simulator.journal().of("Property").iter().filter(|r| r.param("$expand").is_some_and(|e| e.contains("Media"))).count()
+    world
+        .simulator
+        .journal()
+        .of("Property")
+        .iter()
+        .filter(|r| r.param("$expand").is_some_and(|e| e.contains("Media")))
+        .count()
 }
 
 #[tokio::test]
@@ -74,7 +80,12 @@ async fn new_changed_and_vanished_photos_arrive() {
         world.simulator.world().change_photos(key, change);
     }
     refresh(&world).await;
-    world.until("nothing is due", "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()").await;
+    world
+        .until(
+            "nothing is due",
+            "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()",
+        )
+        .await;
     world.succeed(Job::MediaRefresh, PROPERTY).await;
     world.assert_media_equal().await;
 }
@@ -119,7 +130,12 @@ async fn a_change_is_asked_for_at_most_twice() {
     world.simulator.journal().clear();
     for _ in 0..4 {
         refresh(&world).await;
-        world.until("nothing is due later", "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()").await;
+        world
+            .until(
+                "nothing is due later",
+                "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()",
+            )
+            .await;
     }
     let asked = media_requests(&world);
     assert!((1..=2).contains(&asked), "asked {asked} times");
@@ -129,9 +145,17 @@ async fn a_change_is_asked_for_at_most_twice() {
 #[tokio::test]
 async fn an_absent_or_hollow_or_partial_expansion_keeps_what_we_have() {
     let world = filled(12).await;
-    let key = world.simulator.world().keys(sim(PROPERTY)).into_iter().find(|key| world.simulator.world().photo_count(key) > Some(1)).unwrap();
+    let key = world
+        .simulator
+        .world()
+        .keys(sim(PROPERTY))
+        .into_iter()
+        .find(|key| world.simulator.world().photo_count(key) > Some(1))
+        .unwrap();
     let before = world.relation(PROPERTY, &key, Relation::Media).await;
-    for trouble in [Trouble::NoExpansion("Media"), Trouble::EmptyExpansion("Media"), Trouble::PartialExpansion("Media")] {
+    for trouble in
+        [Trouble::NoExpansion("Media"), Trouble::EmptyExpansion("Media"), Trouble::PartialExpansion("Media")]
+    {
         world.simulator.clock().advance(Duration::from_secs(2));
         world.simulator.world().change_photos(&key, PhotoChange::Replace);
         let name = trouble.name();
@@ -140,6 +164,72 @@ async fn an_absent_or_hollow_or_partial_expansion_keeps_what_we_have() {
         assert_eq!(world.relation(PROPERTY, &key, Relation::Media).await, before, "{name} changed our set");
         world.simulator.faults().clear();
     }
+}
+
+#[tokio::test]
+async fn one_record_that_the_feed_cannot_deliver_does_not_hold_up_the_queue() {
+    let mut world = filled(30).await;
+    world.settings.cache_window = Duration::from_millis(200);
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys[..5] {
+        world.simulator.world().change_photos(key, PhotoChange::Replace);
+    }
+    world.succeed(Job::Update, PROPERTY).await;
+    let poison =
+        Fault::new(Trouble::error(500, 1026)).on("Property").matching(&keys[0]).matching("$expand").forever();
+    world.simulator.faults().push(poison);
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    for key in &keys[1..5] {
+        world.assert_relation_equal(PROPERTY, key, Relation::Media).await;
+    }
+    world.simulator.faults().clear();
+    world.execute("update replicator.relation_set set due_at = clock_timestamp(), after_sweep = false where after_sweep").await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_relation_equal(PROPERTY, &keys[0], Relation::Media).await;
+}
+
+#[tokio::test]
+async fn a_relation_that_leaves_the_configuration_is_asked_for_no_more() {
+    let mut world = filled(20).await;
+    world
+        .execute("update replicator.relation_set set due_at = clock_timestamp() where relation = 'Room'")
+        .await;
+    world.settings.relations.insert(PROPERTY, vec![Relation::Media, Relation::Unit]);
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.simulator.journal().clear();
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    assert_eq!(media_requests(&world), 0);
+}
+
+#[tokio::test]
+async fn adding_a_relation_fetches_that_one_alone() {
+    let mut world = World::of(20).await;
+    world.settings.relations.insert(PROPERTY, vec![Relation::Media]);
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.settings.relations.insert(PROPERTY, vec![Relation::Media, Relation::Unit]);
+    world.simulator.journal().clear();
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    assert_eq!(world.last_request("Property", "$expand").param("$expand"), Some("Unit"));
+    for key in world.simulator.world().keys(sim(PROPERTY)) {
+        world.assert_relation_equal(PROPERTY, &key, Relation::Unit).await;
+    }
+}
+
+#[tokio::test]
+async fn an_expansion_that_the_feed_switched_off_does_not_stop_the_updates() {
+    let world = filled(30).await;
+    world
+        .simulator
+        .faults()
+        .push(Fault::new(Trouble::error(403, 1505)).on("Property").matching("$expand").forever());
+    let daemon = world.daemon();
+    world.simulator.world().insert_listing();
+    world.until("the change arrives without its rooms", "select count(*) = 31 from mls.property").await;
+    let off: bool = world.ask("select bool_or(off_at is not null) from replicator.resource").await;
+    assert!(!off, "an expansion took its resource along");
+    daemon.stop_gently();
+    daemon.stopped().await;
 }
 
 #[tokio::test]

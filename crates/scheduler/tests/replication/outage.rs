@@ -12,10 +12,12 @@ const PROPERTY: Resource = Resource::Property;
 
 /// A world on a Postgres of its own, which may be killed without harm to other tests.
 async fn world_of_its_own(listings: usize) -> (World, ThrowAwayPostgres) {
-    let server = tokio::task::spawn_blocking(|| ThrowAwayPostgres::start_with(Settings { durable: true, ..Settings::default() }))
-        .await
-        .unwrap()
-        .unwrap_or_else(|error| panic!("{error}"));
+    let server = tokio::task::spawn_blocking(|| {
+        ThrowAwayPostgres::start_with(Settings { durable: true, ..Settings::default() })
+    })
+    .await
+    .unwrap()
+    .unwrap_or_else(|error| panic!("{error}"));
     server.create_database("mls", None).unwrap();
     let url = server.url("mls");
     let store = Store::connect(&StoreSettings { url: url.clone(), max_connections: 2 }).unwrap();
@@ -43,11 +45,17 @@ async fn postgres_killed_and_restarted_in_the_middle_of_a_pass_loses_nothing_and
         .journal()
         .of("Property")
         .iter()
-        .filter(|r| r.param("$filter").is_none() && r.param("$expand").is_none() && r.param("$count").is_none())
+        .filter(|r| {
+            r.param("$filter").is_none() && r.param("$expand").is_none() && r.param("$count").is_none()
+        })
         .filter_map(|r| r.param("$skiptoken").map(str::to_owned))
         .collect();
     let distinct: std::collections::BTreeSet<_> = tokens.iter().collect();
-    assert_eq!(distinct.len(), tokens.len(), "a page was fetched twice; {silent} requests had been made at the kill");
+    assert_eq!(
+        distinct.len(),
+        tokens.len(),
+        "a page was fetched twice; {silent} requests had been made at the kill"
+    );
 }
 
 #[tokio::test]

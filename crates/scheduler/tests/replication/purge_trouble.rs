@@ -39,11 +39,15 @@ async fn a_sweep_cut_short_deletes_nothing() {
 async fn a_sweep_that_an_error_ends_deletes_nothing() {
     let world = settled(250).await;
     remove(&world, 2);
-    for trouble in [Trouble::error(503, 1510), Trouble::error(403, 1019), Trouble::html(), Trouble::error(400, 1040)] {
+    for trouble in
+        [Trouble::error(503, 1510), Trouble::error(403, 1019), Trouble::html(), Trouble::error(400, 1040)]
+    {
         let fault = Fault::new(trouble).on("Property").matching("skiptoken").forever();
         purge_under(&world, fault).await;
         assert_void(&world, 250).await;
-        world.execute("update replicator.feed set refused_at = null, blocked_at = null, blocked_reason = null").await;
+        world
+            .execute("update replicator.feed set refused_at = null, blocked_at = null, blocked_reason = null")
+            .await;
     }
 }
 
@@ -100,17 +104,24 @@ async fn a_candidate_that_answers_when_asked_by_key_survives() {
     let hidden = format!("'{living}'");
     world.simulator.world().leave_role(sim(PROPERTY), &living);
     let watch = {
-        let (world_view, journal, key) = (world.simulator.world().clone(), world.simulator.journal().clone(), living.clone());
+        let (world_view, journal, key) =
+            (world.simulator.world().clone(), world.simulator.journal().clone(), living.clone());
         tokio::spawn(async move {
             // The moment the last count is asked for, the record is back.
-            let asked = journal.wait_for(|entry| entry.param("$top") == Some("1"), Duration::from_secs(20)).await;
+            let asked =
+                journal.wait_for(|entry| entry.param("$top") == Some("1"), Duration::from_secs(20)).await;
             world_view.enter_role(sim(PROPERTY), &key);
             asked.is_some()
         })
     };
     let report = world.succeed(Job::Purge, PROPERTY).await;
     assert!(watch.await.unwrap(), "no count was asked for after the sweep");
-    let confirmed = world.simulator.journal().of("Property").iter().any(|r| r.param("$filter").is_some_and(|f| f.contains(&hidden)));
+    let confirmed = world
+        .simulator
+        .journal()
+        .of("Property")
+        .iter()
+        .any(|r| r.param("$filter").is_some_and(|f| f.contains(&hidden)));
     assert!(confirmed, "the candidate was not asked for by its key");
     assert_eq!(report.totals.deleted, 0);
     world.assert_equal(PROPERTY).await;
@@ -174,7 +185,15 @@ impl World {
         settings.fetcher.page_size = page_size;
         settings.fetcher.retry.attempts = 1_000;
         let stop = tokio_util::sync::CancellationToken::new();
-        let run = spark_scheduler::run_once(settings, &self.store, &self.metrics, Job::Purge, Some(PROPERTY), false, &stop);
+        let run = spark_scheduler::run_once(
+            settings,
+            &self.store,
+            &self.metrics,
+            Job::Purge,
+            Some(PROPERTY),
+            false,
+            &stop,
+        );
         let stopping = async {
             self.until("the first page is staged", "select count(*) > 0 from replicator.key_sweep").await;
             stop.cancel();

@@ -23,8 +23,12 @@ async fn a_foreign_link_ends_the_walk_and_never_sees_the_token() {
 
 #[tokio::test]
 async fn a_repeated_link_ends_the_walk() {
-    let world = World::of(300).await;
-    world.simulator.faults().push(Fault::new(Trouble::RepeatedLink).on("Property").matching("skiptoken").forever());
+    let mut world = World::of(300).await;
+    world.settings.fetcher.page_size = 50;
+    world
+        .simulator
+        .faults()
+        .push(Fault::new(Trouble::RepeatedLink).on("Property").matching("skiptoken").forever());
     let problem = world.fail(Job::InitialDownload, PROPERTY).await;
     assert!(problem.contains("circle"), "{problem}");
 }
@@ -101,12 +105,17 @@ async fn a_dead_feed_stops_no_other() {
     let world = World::of(40).await;
     let mut dead = Simulator::start(small(5)).await.unwrap();
     let mut dead_settings = settings(&dead, "dead");
-    dead.stop();
+    dead.stop().await;
     dead_settings.fetcher.base_url = "http://127.0.0.1:9/Version/3/Reso/OData".parse().unwrap();
     let feeds = vec![dead_settings, world.settings.clone()];
     let daemon = Replicator::start(feeds, &world.store, &world.metrics, PAGE_ALLOWANCE).unwrap();
     world.until("the living feed is complete", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource where feed = 'beaches'").await;
-    world.until("the dead feed says why", "select bool_or(reason = 'network') from replicator.job_run where feed = 'dead'").await;
+    world
+        .until(
+            "the dead feed says why",
+            "select bool_or(reason = 'network') from replicator.job_run where feed = 'dead'",
+        )
+        .await;
     daemon.stop_gently();
     daemon.stopped().await;
     world.assert_equal(PROPERTY).await;
@@ -133,7 +142,7 @@ async fn a_server_that_lists_in_no_order_is_paged_by_key() {
 #[tokio::test]
 async fn a_moving_market_comes_to_rest_in_equality() {
     let settings = spark_simulator::Settings {
-        market: Some(spark_simulator::MarketSettings { moves_per_minute: 1_200.0, ..Default::default() }),
+        market: Some(spark_simulator::MarketSettings { moves_per_minute: 1_200.0 }),
         ..small(300)
     };
     let mut world = World::start(settings).await;
@@ -149,7 +158,12 @@ async fn a_moving_market_comes_to_rest_in_equality() {
     for job in [Job::Update, Job::Purge, Job::Update, Job::MediaRefresh] {
         world.succeed(job, PROPERTY).await;
     }
-    world.until("nothing is due later", "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()").await;
+    world
+        .until(
+            "nothing is due later",
+            "select count(*) = 0 from replicator.relation_set where due_at > clock_timestamp()",
+        )
+        .await;
     world.succeed(Job::MediaRefresh, PROPERTY).await;
     world.assert_equal(PROPERTY).await;
     world.assert_media_equal().await;

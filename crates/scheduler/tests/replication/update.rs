@@ -18,7 +18,13 @@ async fn cursor(world: &World) -> DateTime<Utc> {
     let update = world.store.checkpoint(world.feed(), PROPERTY, Job::Update).await.unwrap().cursor;
     match update {
         Some(cursor) => cursor,
-        None => world.store.checkpoint(world.feed(), PROPERTY, Job::InitialDownload).await.unwrap().cursor.unwrap(),
+        None => world
+            .store
+            .checkpoint(world.feed(), PROPERTY, Job::InitialDownload)
+            .await
+            .unwrap()
+            .cursor
+            .unwrap(),
     }
 }
 
@@ -54,7 +60,11 @@ async fn the_cursor_is_the_start_of_the_pass_and_moves_only_with_its_last_page()
     world.simulator.faults().clear();
     let walk = world.store.checkpoint(world.feed(), PROPERTY, Job::Update).await.unwrap().walk.unwrap();
     world.succeed(Job::Update, PROPERTY).await;
-    assert_eq!(Some(cursor(&world).await), walk.as_of, "the cursor is the start of the pass, over its interruption too");
+    assert_eq!(
+        Some(cursor(&world).await),
+        walk.as_of,
+        "the cursor is the start of the pass, over its interruption too"
+    );
 }
 
 #[tokio::test]
@@ -135,9 +145,22 @@ async fn a_true_rewind_is_accepted_after_two_by_key_reads_a_cache_window_apart()
     world.succeed(Job::Update, PROPERTY).await;
     assert!(world.simulator.world().rewind(&key));
     world.succeed(Job::Resync, PROPERTY).await;
-    let reads = || world.simulator.journal().of("Property").iter().filter(|r| r.url().contains(&key) && r.url().contains("filter")).count();
+    let reads = || {
+        world
+            .simulator
+            .journal()
+            .of("Property")
+            .iter()
+            .filter(|r| r.url().contains(&key) && r.url().contains("filter"))
+            .count()
+    };
     for read in 1..=2 {
-        world.until("the by-key read is due", "select count(*) > 0 from replicator.reread where due_at <= clock_timestamp()").await;
+        world
+            .until(
+                "the by-key read is due",
+                "select count(*) > 0 from replicator.reread where due_at <= clock_timestamp()",
+            )
+            .await;
         let ours = world.rows(PROPERTY).await[&key].clone();
         assert_eq!(ours["ListPrice"].as_f64(), Some(5_555.0), "accepted before read {read}");
         world.succeed(Job::Update, PROPERTY).await;
@@ -154,10 +177,18 @@ async fn a_gap_of_days_is_taken_in_slices_that_each_move_the_cursor() {
     world.execute("update replicator.checkpoint set cursor_at = clock_timestamp() - interval '60 hours' where job = 'initial_download'").await;
     world.simulator.journal().clear();
     world.succeed(Job::Update, PROPERTY).await;
-    let filters: Vec<String> =
-        world.simulator.journal().of("Property").iter().filter_map(|r| r.param("$filter").map(str::to_owned)).collect();
+    let filters: Vec<String> = world
+        .simulator
+        .journal()
+        .of("Property")
+        .iter()
+        .filter_map(|r| r.param("$filter").map(str::to_owned))
+        .collect();
     assert_eq!(filters.len(), 3, "{filters:?}");
-    assert!(filters[0].contains(" le ") && filters[1].contains(" le ") && !filters[2].contains(" le "), "{filters:?}");
+    assert!(
+        filters[0].contains(" le ") && filters[1].contains(" le ") && !filters[2].contains(" le "),
+        "{filters:?}"
+    );
     world.assert_equal(PROPERTY).await;
 }
 

@@ -40,7 +40,7 @@ impl World {
         let seed = if resource == Resource::Lookup { n } else { pick(inner.ground.seed, n ^ 0x5EED << 40) };
         let key = key(&inner.ground, resource, n);
         let mut record = Record::new(seed, now);
-        record.entered = now;
+        (record.entered, record.first_life) = (now, 1);
         inner.add(resource, &key, record, now);
         key
     }
@@ -139,7 +139,7 @@ impl World {
         let mut inner = self.lock();
         if let Some(record) = inner.live_mut(Resource::Property, &new) {
             *record =
-                Record { entered: now, modified: now, photos: old.photos, ..Record::new(old.seed, now) };
+                Record { entered: now, first_life: 1, modified: now, photos: old.photos, ..Record::new(old.seed, now) };
         }
         drop(inner);
         self.remove(Resource::Property, key);

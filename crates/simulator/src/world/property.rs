@@ -139,7 +139,7 @@ fn buyer<'a>(scene: &Scene<'a>, whose: fn(&Scene<'_>, u64) -> String) -> Cell<'a
 /// A moment between the listing's entry and its first modification. Later edits plant the stamps that they
 /// move; all others stand still.
 fn since<'a>(scene: &Scene<'a>, salt: u64) -> Cell<'a> {
-    Cell::Stamp(scene.record.entered + below(scene.pick(salt), scene.record.first_life()))
+    Cell::Stamp(scene.record.entered + below(scene.pick(salt), scene.record.first_life))
 }
 
 fn remarks(scene: &Scene<'_>) -> String {

@@ -88,6 +88,8 @@ pub(crate) struct Ground {
 pub(crate) struct Record {
     pub(crate) seed: u64,
     pub(crate) entered: i64,
+    /// Seconds from its entry to the stamp that it was made with; stamps that no edit moved lie between.
+    pub(crate) first_life: i64,
     pub(crate) modified: i64,
     /// From this second on the record is gone by itself; open houses only.
     pub(crate) ends: i64,
@@ -109,14 +111,9 @@ pub(crate) enum Planted {
 }
 
 impl Record {
-    /// Seconds from its entry to the stamp that it was made with.
-    pub(crate) fn first_life(&self) -> i64 {
-        first_life(self.seed)
-    }
-
     pub(crate) fn new(seed: u64, modified: i64) -> Self {
-        let entered = modified - first_life(seed);
-        Self { seed, entered, modified, ends: i64::MAX, photos: None, planted: None }
+        let first_life = below(pick(seed, 1), 200 * 86_400).max(1);
+        Self { seed, entered: modified - first_life, first_life, modified, ends: i64::MAX, photos: None, planted: None }
     }
 
     pub(crate) fn planted(&self, field: &str) -> Option<&Planted> {
@@ -180,8 +177,4 @@ pub(crate) fn key(ground: &Ground, resource: Resource, n: u64) -> String {
 pub(crate) fn digits(seconds: i64, micros: u64) -> String {
     let moment = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
     format!("{}{micros:06}000000", moment.format("%Y%m%d%H%M%S"))
-}
-
-fn first_life(seed: u64) -> i64 {
-    below(pick(seed, 1), 200 * 86_400).max(1)
 }

@@ -1,7 +1,11 @@
-//! The one way in which a record reaches `mls`: a single `insert ... select from unnest ... on conflict` per
-//! page, whose `where` holds P3 once more.
+//! The one way in which a record reaches `mls`: `insert ... select from unnest ... on conflict`, whose `where`
+//! holds P3 once more.
+//!
+//! A page is sent in a few statements of bounded size, not in one: a body exists a second time as it is stored,
+//! a third time in the statement and a fourth in the connection's buffer, and memory is bounded (P8).
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use sqlx::postgres::PgArguments;
 use sqlx::{PgConnection, raw_sql};
@@ -28,6 +32,9 @@ static UPSERT: ByResource = ByResource::new(
 );
 
 pub(super) static PER_TABLE: [&ByResource; 1] = [&UPSERT];
+
+/// What one statement carries, in bytes of the records as served.
+const STATEMENT_BYTES: usize = 512 * 1024;
 
 /// What became of the records that were sent.
 #[derive(Debug, Default)]
@@ -56,22 +63,24 @@ pub(super) async fn upsert(
 ) -> Result<Written, Error> {
     let resource = shape.resource();
     let mut written = Written::default();
-    let rows: Vec<Row<'_>> = records
-        .iter()
-        .map(|record| {
-            let (values, misfits) = of_resource(resource).read(&record.columns);
-            written.misfits += misfits;
-            Row { record, body: record.body(shape), values }
-        })
-        .collect();
-    let mut halving = Halving::of(std::iter::once(0..rows.len()));
+    let mut halving = Halving::of(by_weight(records));
     while let Some(range) = halving.next() {
+        let mut misfits = 0;
+        let rows: Vec<Row<'_>> = records[range.clone()]
+            .iter()
+            .map(|record| {
+                let (values, unfit) = of_resource(resource).read(&record.columns);
+                misfits += unfit;
+                Row { record, body: record.body(shape), values }
+            })
+            .collect();
         raw_sql("savepoint batch").execute(&mut *connection).await?;
-        let arguments = bind(feed, resource, &rows[range.clone()], force)?;
+        let arguments = bind(feed, resource, &rows, force)?;
         match sqlx::query_as_with(UPSERT.of(resource), arguments).fetch_all(&mut *connection).await {
             Ok(landed) => {
                 raw_sql("release savepoint batch").execute(&mut *connection).await?;
                 written.landed.extend::<Vec<(String, bool, Option<f64>)>>(landed);
+                written.misfits += misfits;
             }
             Err(error) => {
                 halving.failed(range, error)?;
@@ -83,6 +92,23 @@ pub(super) async fn upsert(
     }
     written.poison = halving.poison;
     Ok(written)
+}
+
+/// Ranges of records that each fit into one statement; a heavier record has one of its own.
+fn by_weight(records: &[&Record<'_>]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut weight = 0;
+    for (at, record) in records.iter().enumerate() {
+        weight += record.raw().len();
+        match ranges.last_mut() {
+            Some(range) if weight <= STATEMENT_BYTES => range.end = at + 1,
+            _ => {
+                weight = record.raw().len();
+                ranges.push(at..at + 1);
+            }
+        }
+    }
+    ranges
 }
 
 fn bind(

@@ -18,7 +18,11 @@ use crate::sweep::{Candidate, SweepId};
 use crate::text::{self, micros};
 
 sql! {
-    SUPERSEDE = "update replicator.purge_plan set state = 'superseded', closed_at = clock_timestamp() \
+    // An approval that came while this sweep was being concluded still has its own sweep to wait for.
+    APPROVED = "select exists (select from replicator.purge_plan where feed = $1 and resource = $2 \
+        and state = 'open' and approval_expires_at > clock_timestamp() and carried_out_in is distinct from $3)";
+    SUPERSEDE = "update replicator.purge_plan set closed_at = clock_timestamp(), \
+            state = case when carried_out_in = $3 then 'executed' else 'superseded' end \
         where feed = $1 and resource = $2 and state = 'open'";
     SAVE = "insert into replicator.purge_plan (feed, resource, sweep, began_at, rows_held, listed, \
             refusal, explanation, keys, hashes, modified_ats, ended) \
@@ -94,13 +98,20 @@ pub struct Approved {
 }
 
 impl Store {
-    /// Keeps a plan, in the place of an older one of the resource that is still open.
-    pub async fn save_plan(&self, lease: &Lease, plan: &NewPurgePlan<'_>) -> Result<PlanId, Error> {
+    /// Keeps a plan, in the place of an older one of the resource that is still open. Answers none, and keeps
+    /// nothing, while that one is approved and was not carried out in this sweep.
+    pub async fn save_plan(&self, lease: &Lease, plan: &NewPurgePlan<'_>) -> Result<Option<PlanId>, Error> {
         let column = |of: fn(&Candidate) -> &str| plan.keys.iter().map(of).collect::<Vec<_>>();
         self.observed("purge", async {
             let mut writing = self.begin_write(lease).await?;
             let (feed, word) = (lease.feed().as_str(), plan.resource.as_str());
-            sqlx::query(SUPERSEDE).bind(feed).bind(word).execute(writing.conn()).await?;
+            let approved = sqlx::query_scalar(APPROVED).bind(feed).bind(word).bind(plan.sweep.0);
+            if approved.fetch_one(writing.conn()).await? {
+                writing.commit().await?;
+                return Ok(None);
+            }
+            let supersede = sqlx::query(SUPERSEDE).bind(feed).bind(word).bind(plan.sweep.0);
+            supersede.execute(writing.conn()).await?;
             let id = sqlx::query_scalar(SAVE)
                 .bind(feed)
                 .bind(word)
@@ -117,7 +128,7 @@ impl Store {
                 .fetch_one(writing.conn())
                 .await?;
             writing.commit().await?;
-            Ok(PlanId(id))
+            Ok(Some(PlanId(id)))
         })
         .await
     }

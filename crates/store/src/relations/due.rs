@@ -9,11 +9,11 @@ use crate::text;
 
 /// Our keys that lack a row for any of the relations: the order and the start make it a walk.
 static UNFETCHED: ByResource = ByResource::new(
-    "select held.key from {table} as held \
-     where held.feed = $1 and ($4::text is null or held.key > $4) and exists ( \
-         select from unnest($3::text[]) as asked (relation) where not exists ( \
+    "select held.key, lacking.relations from {table} as held cross join lateral ( \
+         select array_agg(asked.relation) as relations from unnest($3::text[]) as asked (relation) where not exists ( \
              select from replicator.relation_set as state where state.feed = $1 and state.resource = $2 \
-                 and state.key = held.key and state.relation = asked.relation)) \
+                 and state.key = held.key and state.relation = asked.relation)) as lacking \
+     where held.feed = $1 and ($4::text is null or held.key > $4) and lacking.relations is not null \
      order by held.key limit $5",
     0,
 );
@@ -23,14 +23,15 @@ pub(super) static PER_TABLE: [&ByResource; 1] = [&UNFETCHED];
 sql! {
     // The inner limit lets the index end the search: a long queue is not sorted for every batch.
     DUE = "with oldest as (select key, due_at from replicator.relation_set where feed = $1 and resource = $2 \
-            and due_at <= clock_timestamp() order by due_at limit $3 * 4), \
+            and due_at <= clock_timestamp() and relation = any($4) order by due_at limit $3 * 4), \
         due as (select key, min(due_at) as first from oldest group by key order by first, key limit $3) \
         select state.key, state.relation, state.wanted, state.wanted_newest, state.fetched, state.fetched_newest, \
             state.tries \
         from due join replicator.relation_set as state on state.feed = $1 and state.resource = $2 \
-            and state.key = due.key and state.due_at <= clock_timestamp() \
+            and state.key = due.key and state.due_at <= clock_timestamp() and state.relation = any($4) \
         order by due.first, state.key, state.relation";
-    NEXT = "select min(due_at) from replicator.relation_set where feed = $1 and resource = $2";
+    NEXT = "select min(due_at) from replicator.relation_set \
+        where feed = $1 and resource = $2 and relation = any($3)";
     QUEUE = "select count(*), min(due_at) from replicator.relation_set \
         where feed = $1 and due_at <= clock_timestamp()";
 }
@@ -73,11 +74,12 @@ pub struct RelationQueue {
 type Row = (String, String, String, Option<Timestamp>, Option<String>, Option<Timestamp>, i32);
 
 impl Store {
-    /// What is due, oldest first, for at most `limit` records.
+    /// What is due of these relations, oldest first, for at most `limit` records.
     pub async fn due_relations(
         &self,
         feed: &FeedName,
         resource: Resource,
+        relations: &[Relation],
         limit: i64,
     ) -> Result<Vec<DueRelations>, Error> {
         self.observed("relations", async {
@@ -86,6 +88,7 @@ impl Store {
                 .bind(feed.as_str())
                 .bind(resource.as_str())
                 .bind(limit)
+                .bind(words(relations))
                 .fetch_all(unit.conn())
                 .await?;
             unit.done();
@@ -94,17 +97,19 @@ impl Store {
         .await
     }
 
-    /// When the next relation of a resource is due, or since when it is.
+    /// When the next of these relations is due, or since when it is.
     pub async fn next_due_relation(
         &self,
         feed: &FeedName,
         resource: Resource,
+        relations: &[Relation],
     ) -> Result<Option<Timestamp>, Error> {
         self.observed("relations", async {
             let mut unit = self.unit().await?;
             let next = sqlx::query_scalar(NEXT)
                 .bind(feed.as_str())
                 .bind(resource.as_str())
+                .bind(words(relations))
                 .fetch_one(unit.conn())
                 .await?;
             unit.done();
@@ -113,7 +118,7 @@ impl Store {
         .await
     }
 
-    /// Our keys, in their order after `after`, for which any of these relations was never asked for.
+    /// Our keys, in their order after `after`, for which some of these relations were never asked for, with those.
     pub async fn unfetched_keys(
         &self,
         feed: &FeedName,
@@ -121,19 +126,24 @@ impl Store {
         relations: &[Relation],
         after: Option<&RecordKey>,
         limit: i64,
-    ) -> Result<Vec<RecordKey>, Error> {
+    ) -> Result<Vec<(RecordKey, Vec<Relation>)>, Error> {
         self.observed("relations", async {
             let mut unit = self.unit().await?;
-            let keys: Vec<String> = sqlx::query_scalar(UNFETCHED.of(resource))
+            let rows: Vec<(String, Vec<String>)> = sqlx::query_as(UNFETCHED.of(resource))
                 .bind(feed.as_str())
                 .bind(resource.as_str())
-                .bind(relations.iter().map(|relation| relation.as_str()).collect::<Vec<_>>())
+                .bind(words(relations))
                 .bind(after.map(RecordKey::as_str))
                 .bind(limit)
                 .fetch_all(unit.conn())
                 .await?;
             unit.done();
-            keys.iter().map(|key| text::key(key)).collect()
+            rows.iter()
+                .map(|(key, lacking)| {
+                    let lacking = lacking.iter().map(|relation| text::relation(relation));
+                    Ok((text::key(key)?, lacking.collect::<Result<_, Error>>()?))
+                })
+                .collect()
         })
         .await
     }
@@ -149,6 +159,10 @@ impl Store {
         })
         .await
     }
+}
+
+fn words(relations: &[Relation]) -> Vec<&'static str> {
+    relations.iter().map(|relation| relation.as_str()).collect()
 }
 
 fn grouped(rows: Vec<Row>) -> Result<Vec<DueRelations>, Error> {

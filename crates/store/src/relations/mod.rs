@@ -110,7 +110,7 @@ pub struct RelationOutcome {
 impl Store {
     /// Puts answered sets in place and remembers their state, in one transaction.
     ///
-    /// An answer for a parent that is no longer in `mls` writes nothing. A set that is only a part (a link to
+    /// An answer for a parent that is no longer in `mls` writes nothing, and what was due for it is forgotten. A set that is only a part (a link to
     /// more inside it) is not applied, whatever the state says, and is never at rest; nor is one that a set of
     /// a newer state overtook.
     pub async fn commit_relations(
@@ -128,6 +128,9 @@ impl Store {
             let living = state::living(connection, lease, commit.resource, &keys).await?;
             let answers: Vec<&RelationAnswer<'_>> =
                 commit.answers.iter().filter(|answer| living.contains(answer.key.as_str())).collect();
+
+            let dead: Vec<&str> = keys.iter().copied().filter(|key| !living.contains(*key)).collect();
+            state::forget(connection, lease, commit.resource, &dead).await?;
 
             let held = state::load(connection, lease, commit.resource, &keys).await?;
             let sets: Vec<SetToReplace<'_>> = answers
@@ -161,12 +164,13 @@ impl Store {
         .await
     }
 
-    /// Makes due what waited for the end of a sweep.
-    pub async fn wake_relations_after_sweep(&self, lease: &Lease, resource: Resource) -> Result<(), Error> {
+    /// Makes due what waited for the end of a sweep, a few thousand rows at a time; whether there are more.
+    pub async fn wake_relations_after_sweep(&self, lease: &Lease, resource: Resource) -> Result<bool, Error> {
         self.observed("relations", async {
             let mut writing = self.begin_write(lease).await?;
-            state::wake(writing.conn(), lease, resource).await?;
-            writing.commit().await
+            let more = state::wake(writing.conn(), lease, resource).await?;
+            writing.commit().await?;
+            Ok(more)
         })
         .await
     }

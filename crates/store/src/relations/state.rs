@@ -30,8 +30,12 @@ sql! {
             wanted_newest = excluded.wanted_newest, fetched = excluded.fetched, \
             fetched_newest = excluded.fetched_newest, due_at = excluded.due_at, \
             after_sweep = excluded.after_sweep, tries = excluded.tries";
-    WAKE = "update replicator.relation_set set due_at = clock_timestamp(), after_sweep = false \
-        where feed = $1 and resource = $2 and after_sweep";
+    WAKE = "with sleeping as (select key, relation from replicator.relation_set \
+            where feed = $1 and resource = $2 and after_sweep order by key, relation limit $3) \
+        update replicator.relation_set as state set due_at = clock_timestamp(), after_sweep = false from sleeping \
+        where state.feed = $1 and state.resource = $2 and state.key = sleeping.key \
+            and state.relation = sleeping.relation";
+    FORGET = "delete from replicator.relation_set where feed = $1 and resource = $2 and key = any($3)";
 }
 
 /// A row of `relation_set` but for its key.
@@ -222,13 +226,30 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Makes due what waited for the end of a sweep.
+/// Rows woken in one transaction.
+const WAKEN: i64 = 2_000;
+
+/// Makes due what waited for the end of a sweep; whether there is more of it.
 pub(super) async fn wake(
     connection: &mut PgConnection,
     lease: &Lease,
     resource: Resource,
+) -> Result<bool, Error> {
+    let wake = sqlx::query(WAKE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(WAKEN);
+    let woken = wake.execute(connection).await?.rows_affected();
+    Ok(woken == WAKEN.cast_unsigned())
+}
+
+/// Drops what was due for parents that are gone.
+pub(super) async fn forget(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    resource: Resource,
+    keys: &[&str],
 ) -> Result<(), Error> {
-    let wake = sqlx::query(WAKE).bind(lease.feed().as_str()).bind(resource.as_str());
-    wake.execute(connection).await?;
+    if !keys.is_empty() {
+        let forget = sqlx::query(FORGET).bind(lease.feed().as_str()).bind(resource.as_str()).bind(keys);
+        forget.execute(connection).await?;
+    }
     Ok(())
 }

@@ -72,7 +72,9 @@ async fn an_ear_hears_every_unit_of_work_and_what_postgres_said_to_it() {
     }));
     store.now().await.unwrap();
     store.checkpoint(&feed("beaches"), Resource::Office, Job::Update).await.unwrap_err();
-    let expected = [("state", None, true), ("checkpoint", Some("42".to_owned()), true)];
+    let acquired = ("acquire", None, true);
+    let expected =
+        [acquired.clone(), ("state", None, true), acquired, ("checkpoint", Some("42".to_owned()), true)];
     assert_eq!(*heard.lock().unwrap(), expected);
 }
 

@@ -27,7 +27,11 @@ fn stamped(minute: u32, photos: u32, more: &str) -> String {
 }
 
 async fn due(bench: &Bench) -> Vec<DueRelation> {
-    let due = bench.store().due_relations(bench.lease.feed(), Resource::Property, 10).await.unwrap();
+    let due = bench
+        .store()
+        .due_relations(bench.lease.feed(), Resource::Property, &Relation::ALL, 10)
+        .await
+        .unwrap();
     due.into_iter().flat_map(|each| each.relations).collect()
 }
 
@@ -99,7 +103,11 @@ async fn a_changed_stamp_makes_media_due_once_and_an_answer_puts_them_at_rest() 
     bench.commit(Resource::Property, &[&stamped(2, 2, r#","ListPrice":7"#)], without_rooms).await;
     assert_eq!(due(&bench).await.len(), 1);
     let queue = bench.store().relation_queue(bench.lease.feed()).await.unwrap();
-    let next = bench.store().next_due_relation(bench.lease.feed(), Resource::Property).await.unwrap();
+    let next = bench
+        .store()
+        .next_due_relation(bench.lease.feed(), Resource::Property, &Relation::ALL)
+        .await
+        .unwrap();
     assert_eq!((queue.due, queue.oldest_due_at), (1, next));
 }
 
@@ -251,7 +259,11 @@ async fn a_missing_parent_waits_for_the_end_of_a_sweep() {
     assert_eq!(due(&bench).await.len(), 1);
     let later: Timestamp = "2099-01-01T00:00:00Z".parse().unwrap();
     answer(&bench, &stamped(1, 1, ""), Some(&wanted), Due::At(later), |_| {}).await;
-    let next = bench.store().next_due_relation(bench.lease.feed(), Resource::Property).await.unwrap();
+    let next = bench
+        .store()
+        .next_due_relation(bench.lease.feed(), Resource::Property, &Relation::ALL)
+        .await
+        .unwrap();
     assert_eq!((due(&bench).await, next), (vec![], Some(later)));
 }
 
@@ -265,17 +277,26 @@ async fn a_first_download_leaves_relations_to_the_walk_over_our_keys() {
     let feed = bench.lease.feed();
     let both = [Relation::Media, Relation::Room];
     let unfetched = bench.store().unfetched_keys(feed, Resource::Property, &both, None, 2).await.unwrap();
-    assert_eq!(unfetched, [key("a"), key("b")]);
-    let rest =
-        bench.store().unfetched_keys(feed, Resource::Property, &both, Some(&unfetched[1]), 2).await.unwrap();
-    assert_eq!(rest, [key("c")]);
+    assert_eq!(unfetched, [(key("a"), both.to_vec()), (key("b"), both.to_vec())]);
+    let rest = bench
+        .store()
+        .unfetched_keys(feed, Resource::Property, &both, Some(&unfetched[1].0), 2)
+        .await
+        .unwrap();
+    assert_eq!(rest, [(key("c"), both.to_vec())]);
     let text = listing_with("a", 1, &format!(r#""PhotosCount":0,{}"#, photos(&[])));
     answer(&bench, &text, None, Due::AtRest, |_| {}).await;
     let media =
         bench.store().unfetched_keys(feed, Resource::Property, &[Relation::Media], None, 9).await.unwrap();
-    assert_eq!(media, [key("b"), key("c")]);
+    let alone = vec![Relation::Media];
+    assert_eq!(media, [(key("b"), alone.clone()), (key("c"), alone)]);
     let either = bench.store().unfetched_keys(feed, Resource::Property, &both, None, 9).await.unwrap();
-    assert_eq!(either, [key("a"), key("b"), key("c")]);
+    let lacking: Vec<_> = either.into_iter().map(|(_, lacking)| lacking).collect();
+    assert_eq!(
+        lacking,
+        [vec![Relation::Room], both.to_vec(), both.to_vec()],
+        "only what is missing is asked for"
+    );
 }
 
 #[tokio::test]

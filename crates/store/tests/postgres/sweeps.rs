@@ -52,7 +52,7 @@ async fn plan(bench: &Bench, sweep: SweepId, keys: &[Candidate], refusal: Option
         refusal,
         explanation: "in words",
     };
-    bench.store().save_plan(&bench.lease, &plan).await.unwrap()
+    bench.store().save_plan(&bench.lease, &plan).await.unwrap().unwrap()
 }
 
 async fn purge(
@@ -294,7 +294,7 @@ async fn an_ended_open_house_is_marked_and_never_counts() {
         refusal: None,
         explanation: "",
     };
-    let id = bench.store().save_plan(&bench.lease, &plan).await.unwrap();
+    let id = bench.store().save_plan(&bench.lease, &plan).await.unwrap().unwrap();
     let purge = bench.store().execute_purge(
         &bench.lease,
         bench.run,

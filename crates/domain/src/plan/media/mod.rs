@@ -107,14 +107,16 @@ pub fn judge(
         return keep(if tries < 2 { Due::At(now + cache_window) } else { Due::AfterSweep });
     }
     let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;
-    let settled_at = state.newest.map(|newest| newest + cache_window);
+    // A stamp from the future must not put the second read off until then.
+    let settled_at = state.newest.map(|newest| (newest + cache_window).min(now + cache_window));
     let fresh = settled_at.is_some_and(|settled| now < settled);
-    let due = match (older || fewer, fresh, tries) {
-        (true, _, tries) if tries >= 2 => Due::AfterSweep,
-        (false, true, tries) if tries >= 2 => Due::AtRest,
-        (true, _, _) => Due::At(now + cache_window),
-        (false, true, _) => Due::At(settled_at.unwrap_or(now)),
-        (false, false, _) => Due::AtRest,
+    // Two reads a change: what is still odd after the second is how the feed is.
+    let due = match (older, fewer, fresh) {
+        (true, _, _) if tries >= 2 => Due::AfterSweep,
+        _ if tries >= 2 => Due::AtRest,
+        (false, false, true) => Due::At(settled_at.unwrap_or(now)),
+        (false, false, false) => Due::AtRest,
+        _ => Due::At(now + cache_window),
     };
     Verdict { replace: true, wanted, fetched: Some(mine), due, tries }
 }

@@ -59,6 +59,12 @@ fn a_set_read_within_the_cache_window_is_read_once_more_and_not_a_third_time() {
 }
 
 #[test]
+fn a_stamp_from_the_future_does_not_put_the_second_read_off() {
+    let served = answer(100_000, 2, &photos(2));
+    assert_eq!(judged(&known(Some(&served), None, 0), &served, 5).due, Due::At(at(25)));
+}
+
+#[test]
 fn an_answer_older_than_the_wanted_state_is_asked_for_again() {
     let (wanted, stale) = (answer(10, 2, ""), answer(0, 1, &photos(1)));
     let verdict = judged(&known(Some(&wanted), None, 0), &stale, 11);
@@ -110,7 +116,7 @@ fn fewer_photos_than_counted_apply_and_are_read_once_more() {
     let first = judged(&known(Some(&fewer), None, 0), &fewer, 60);
     assert_eq!((first.replace, first.due), (true, Due::At(at(80))));
     let second = judged(&known(Some(&fewer), Some(&fewer), 1), &fewer, 80);
-    assert_eq!((second.replace, second.due), (true, Due::AfterSweep));
+    assert_eq!((second.replace, second.due), (true, Due::AtRest));
 }
 
 #[test]

@@ -24,20 +24,27 @@ pub struct Guard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// More than the allowed share would go.
-    #[error("{records} of {rows} records would go, more than the {percent} % that may go without approval")]
+    #[error(
+        "{planned} of {rows} records would go{}, more than the {percent} % that may go without approval",
+        already(*recent)
+    )]
     Ratio {
-        /// Records that would go, with those of the last 24 hours.
-        records: u64,
+        /// Records that would go.
+        planned: u64,
+        /// Records that went unapproved in the last 24 hours.
+        recent: u64,
         /// Rows held.
         rows: u64,
         /// The limit, in percent.
         percent: u64,
     },
     /// More than the allowed number would go.
-    #[error("{records} records would go, more than the {limit} that may go without approval")]
+    #[error("{planned} records would go{}, more than the {limit} that may go without approval", already(*recent))]
     Records {
-        /// Records that would go, with those of the last 24 hours.
-        records: u64,
+        /// Records that would go.
+        planned: u64,
+        /// Records that went unapproved in the last 24 hours.
+        recent: u64,
         /// The limit.
         limit: u64,
     },
@@ -72,7 +79,7 @@ impl Guard {
     pub fn check(&self, planned: u64, recent: u64, rows: u64) -> Result<(), Refusal> {
         let records = planned + recent;
         let share = |ratio: f64| records as f64 > rows as f64 * ratio;
-        let ratio = |ratio: f64| Refusal::Ratio { records, rows, percent: percent(ratio) };
+        let ratio = |ratio: f64| Refusal::Ratio { planned, recent, rows, percent: percent(ratio) };
         if planned == 0 {
             Ok(())
         } else if planned >= rows {
@@ -80,7 +87,7 @@ impl Guard {
         } else if records > self.floor_records && share(self.ratio) {
             Err(ratio(self.ratio))
         } else if records > self.max_records && share(self.max_ratio) {
-            Err(Refusal::Records { records, limit: self.max_records })
+            Err(Refusal::Records { planned, recent, limit: self.max_records })
         } else if rows < self.small_rows && records > self.small_floor_records && share(self.small_ratio) {
             Err(ratio(self.small_ratio))
         } else {
@@ -99,6 +106,10 @@ impl Refusal {
             Self::Unproved(_) => "incomplete_listing",
         }
     }
+}
+
+fn already(recent: u64) -> String {
+    if recent == 0 { String::new() } else { format!(", and {recent} already went in the last 24 hours") }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a percentage for a message")]

@@ -61,6 +61,8 @@ pub enum Void {
         listed: u64,
         /// The smaller count, less what may have moved meanwhile.
         promised: u64,
+        /// The smaller count itself.
+        count: u64,
     },
 }
 
@@ -77,10 +79,10 @@ impl CompleteKeyList {
 }
 
 impl Void {
-    /// The keys that are missing from the list, where that is what is wrong.
+    /// By how many keys the list misses the count, where that is what is wrong.
     pub const fn gap(&self) -> Option<u64> {
         match self {
-            Self::Short { listed, promised } => Some(*promised - *listed),
+            Self::Short { listed, count, .. } => Some(count.saturating_sub(*listed)),
             Self::Unfinished | Self::NotInSync | Self::Empty { .. } => None,
         }
     }
@@ -109,12 +111,12 @@ pub fn judge_sweep(walk: &Walk, evidence: &SweepEvidence) -> Result<CompleteKeyL
     if listed >= promised && (listed > 0 || count == 0 || rows_held == 0) {
         complete(Standing::Counted)
     } else if evidence.same_gap_sweeps >= 3 && listed > 0 {
-        let gap = count - listed;
+        let gap = count.saturating_sub(listed);
         complete(Standing::NeedsApproval(format!(
             "three sweeps in a row listed {gap} keys fewer than the feed's $count of {count}"
         )))
     } else {
-        Err(Void::Short { listed, promised })
+        Err(Void::Short { listed, promised, count })
     }
 }
 

@@ -51,7 +51,7 @@ fn zero_keys_prove_nothing_while_we_hold_records() {
 fn the_keys_must_reach_the_smaller_count_less_ten() {
     let judged = |listed| judge_sweep(&finished_walk(false), &evidence(listed, (Some(1200), Some(1000))));
     assert_eq!(judged(990).map(|list| list.standing().clone()), Ok(Standing::Counted));
-    assert_eq!(judged(989), Err(Void::Short { listed: 989, promised: 990 }));
+    assert_eq!(judged(989), Err(Void::Short { listed: 989, promised: 990, count: 1000 }));
     assert_eq!(judged(5000).map(|list| list.listed()), Ok(5000), "a surplus is fine");
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use spark_domain::plan::purge::Void;
 use spark_domain::{RecordKey, Resource, Timestamp};
 use spark_store::{Candidate, PurgePlan, SweepId, SweepSummary};
 
@@ -93,6 +94,9 @@ async fn batch(
     let keys: Vec<RecordKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
     let preferred = preferred_form(context, run.resource).await?;
     match read(context, &question, &keys, preferred).await? {
+        KeyAnswer::Pages { pages, .. } if pages.iter().any(|page| page.head.unsynced) => {
+            Err(Void::NotInSync.into())
+        }
         KeyAnswer::Pages { asked, pages } => {
             let alive: HashSet<RecordKey> =
                 pages.iter().flat_map(|page| context.read(page, run.resource).keys).collect();
@@ -100,6 +104,8 @@ async fn batch(
             confirmed.extend(gone.cloned());
             Ok(asked)
         }
+        // A confirmation that fails drops its candidate.
+        KeyAnswer::Undeliverable => Ok(1),
         KeyAnswer::Misread { asked } => Err(JobError::KeysMisread { asked }),
     }
 }

@@ -73,10 +73,14 @@ async fn judge_and_delete(run: &mut Run<'_>, sweep: SweepId, walk: &Walk) -> Res
         carry_out::delete(run, sweep, plan.id, true, &parts.approved).await?;
     }
     if !parts.ended.is_empty() {
-        let plan = save(run, sweep, walk, &summary, &parts.ended, None).await?;
+        let Some(plan) = save(run, sweep, walk, &summary, &parts.ended, None).await? else {
+            return Ok(approved_meanwhile());
+        };
         carry_out::delete(run, sweep, plan, false, &parts.ended).await?;
     }
-    let plan = save(run, sweep, walk, &summary, &parts.guarded, refusal.as_ref()).await?;
+    let Some(plan) = save(run, sweep, walk, &summary, &parts.guarded, refusal.as_ref()).await? else {
+        return Ok(approved_meanwhile());
+    };
     let label = refusal.as_ref().map(Refusal::label);
     context.metrics.purge_guard(context.feed(), run.resource, label);
     match refusal {
@@ -86,6 +90,13 @@ async fn judge_and_delete(run: &mut Run<'_>, sweep: SweepId, walk: &Walk) -> Res
         }
         Some(refusal) => Ok(Ended::Refused(refusal.to_string())),
     }
+}
+
+/// A plan was approved while this sweep was being concluded. It stands, and the sweep that the approval ordered
+/// carries it out.
+fn approved_meanwhile() -> Ended {
+    tracing::info!("a plan was approved meanwhile; the next sweep carries it out");
+    Ended::Done
 }
 
 /// Only keeps the plan, for people to look at. One that is approved is not replaced before it is carried out.
@@ -113,7 +124,7 @@ async fn save(
     summary: &SweepSummary,
     keys: &[Candidate],
     refusal: Option<&Refusal>,
-) -> Result<spark_store::PlanId, JobError> {
+) -> Result<Option<spark_store::PlanId>, JobError> {
     let context = run.context;
     let why = match refusal {
         Some(refusal) => refusal.to_string(),
@@ -136,20 +147,34 @@ async fn save(
     crate::persist!(context, context.store.save_plan(&context.lease, &plan))
 }
 
+/// Ends a sweep that was concluded, and the walk that made it. One that only planned proves nothing to the clocks.
 async fn close(run: &Run<'_>, sweep: SweepId, complete: bool) -> Result<(), JobError> {
+    let context = run.context;
+    forget_walk(run).await?;
+    finish(run, sweep, complete && !run.plan_only).await?;
+    if complete {
+        while crate::persist!(
+            context,
+            context.store.wake_relations_after_sweep(&context.lease, run.resource)
+        )? {}
+        context.wake(run.resource, spark_domain::Job::MediaRefresh).notify_one();
+    }
+    Ok(())
+}
+
+async fn forget_walk(run: &Run<'_>) -> Result<(), JobError> {
     let context = run.context;
     let checkpoint = Checkpoint::default();
     crate::persist!(
         context,
         context.store.save_checkpoint(&context.lease, run.resource, run.job, &checkpoint)
-    )?;
+    )
+}
+
+async fn finish(run: &Run<'_>, sweep: SweepId, complete: bool) -> Result<(), JobError> {
+    let context = run.context;
     crate::persist!(
         context,
         context.store.finish_sweep(&context.lease, run.id, run.resource, run.job, sweep, complete)
-    )?;
-    if complete {
-        crate::persist!(context, context.store.wake_relations_after_sweep(&context.lease, run.resource))?;
-        context.wake(run.resource, spark_domain::Job::MediaRefresh).notify_one();
-    }
-    Ok(())
+    )
 }

@@ -33,7 +33,8 @@ pub(in crate::jobs) async fn drop_sweep(
         | JobError::Walk(_)
         | JobError::Restarting { .. }
         | JobError::Void(_)
-        | JobError::KeysMisread { .. } => super::close(run, sweep, false).await,
+        | JobError::NotDownloaded
+        | JobError::KeysMisread { .. } => super::finish(run, sweep, false).await,
     }
 }
 
@@ -51,6 +52,9 @@ pub(super) async fn walk_keys(run: &mut Run<'_>) -> Result<(SweepId, Walk), JobE
         Ok(finished) => Ok((sweep, finished)),
         Err(error) => {
             drop_sweep(run, sweep, &error).await?;
+            if !matches!(error, JobError::Cancelled | JobError::LeaseLost) {
+                super::forget_walk(run).await?;
+            }
             Err(error)
         }
     }
@@ -60,7 +64,8 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
     let context = run.context;
     let query = key_list(run);
     while let Some(position) = walk.next() {
-        let request = PageRequest { query: &query, position, paging: context.settings.paging, top: walk.top };
+        let request =
+            PageRequest { query: &query, position, paging: context.paging(run.resource), top: walk.top };
         let page = match context.ask(&request, run.job.priority()).await {
             Ok(page) => page,
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
@@ -72,7 +77,7 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
         };
         let keys = context.read(&page, run.resource).keys;
         let number = walk.pages;
-        walk = walk.arrived(&page.head, &keys.iter().collect::<Vec<_>>(), context.settings.paging)?;
+        walk = walk.arrived(&page.head, &keys.iter().collect::<Vec<_>>(), context.paging(run.resource))?;
         let settings = &context.settings.fetcher;
         walk.top = page_size::after_page(
             walk.top,
@@ -154,9 +159,9 @@ async fn count(run: &Run<'_>) -> Result<Option<u64>, JobError> {
     let query = key_list(run);
     let position = Position::Start;
     let request =
-        PageRequest { query: &query, position: &position, paging: run.context.settings.paging, top: 1 };
+        PageRequest { query: &query, position: &position, paging: run.context.paging(run.resource), top: 1 };
     let page = run.context.ask(&request, run.job.priority()).await?;
-    Ok(page.head.count)
+    if page.head.unsynced { Err(Void::NotInSync.into()) } else { Ok(page.head.count) }
 }
 
 /// Orders what the feed lists and we do not have: a by-key read, or a resync if it is very much.
