@@ -22,7 +22,10 @@ struct Hands {
 }
 
 impl Default for Clock {
-    #[expect(clippy::disallowed_methods, reason = "the simulator is another machine, with a clock of its own")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulator is another machine, with a clock of its own"
+    )]
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Hands { since: Instant::now(), base: Utc::now(), scale: 1.0 })))
     }

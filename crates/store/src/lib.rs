@@ -4,7 +4,7 @@
 //! leaves this crate. The methods stand in one file per table, each an `impl Store` of its own, with the SQL
 //! beside the function that runs it.
 //!
-//! Rules: every unit of work goes through [`connection::Unit`], because a future of sqlx that is dropped half
+//! Rules: every unit of work goes through `connection::Unit`, because a future of sqlx that is dropped half
 //! way leaves its connection in an unknown state. Every write for a feed opens with the check of its
 //! [`Lease`]. Shared rows are written last and in the order `mls`, `relation_set`, `job_run`, `checkpoint`,
 //! `resource`, keys ascending, so that two jobs of a resource do not wait for each other crosswise.

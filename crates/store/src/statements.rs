@@ -1,5 +1,5 @@
 //! The register of static SQL: nothing checks a statement when it is compiled, so one test prepares each of
-//! them on a migrated database. A statement that is not declared through [`sql!`] escapes that test.
+//! them on a migrated database. A statement that is not declared through `sql!` escapes that test.
 
 use crate::columns::{ByRelation, ByResource};
 

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     const INTERVALS: Intervals =
-        Intervals { update_every: Duration::from_secs(300), daily_every: Duration::from_secs(86_400) };
+        Intervals { update_every: Duration::from_mins(5), daily_every: Duration::from_hours(24) };
 
     fn at(seconds: i64) -> Option<Timestamp> {
         chrono::DateTime::from_timestamp(seconds, 0)

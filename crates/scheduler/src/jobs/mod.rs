@@ -48,7 +48,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         Job::InitialDownload | Job::Lookups | Job::Metadata => {}
         // A cursor without a download, or a fill walk over half of the keys, would never be made good.
         Job::Update | Job::Lookback | Job::MediaRefresh | Job::Purge | Job::Resync => {
-            demand_download(run).await?
+            demand_download(run).await?;
         }
     }
     match run.job {

@@ -138,8 +138,13 @@ impl World {
         let now = self.clock().seconds();
         let mut inner = self.lock();
         if let Some(record) = inner.live_mut(Resource::Property, &new) {
-            *record =
-                Record { entered: now, first_life: 1, modified: now, photos: old.photos, ..Record::new(old.seed, now) };
+            *record = Record {
+                entered: now,
+                first_life: 1,
+                modified: now,
+                photos: old.photos,
+                ..Record::new(old.seed, now)
+            };
         }
         drop(inner);
         self.remove(Resource::Property, key);

@@ -113,7 +113,15 @@ pub(crate) enum Planted {
 impl Record {
     pub(crate) fn new(seed: u64, modified: i64) -> Self {
         let first_life = below(pick(seed, 1), 200 * 86_400).max(1);
-        Self { seed, entered: modified - first_life, first_life, modified, ends: i64::MAX, photos: None, planted: None }
+        Self {
+            seed,
+            entered: modified - first_life,
+            first_life,
+            modified,
+            ends: i64::MAX,
+            photos: None,
+            planted: None,
+        }
     }
 
     pub(crate) fn planted(&self, field: &str) -> Option<&Planted> {

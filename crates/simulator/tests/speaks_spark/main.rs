@@ -1,5 +1,5 @@
 //! The simulator and the throw-away Postgres, asked from outside.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod faults;
 mod market;

@@ -1,0 +1,261 @@
+//! The command line.
+//!
+//! Commands that change something beside a running daemon leave a request in the database, and the daemon that
+//! holds the feed's lease carries it out; see `commands`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use spark_domain::{FeedName, Job, Relation, Resource};
+
+use crate::config::log::Format;
+use crate::config::{Log, units};
+
+/// Keeps a Postgres database equal to MLS feeds on FBS's Spark platform.
+#[derive(Debug, Parser)]
+#[command(name = "spark-replicator", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 stale (status), \
+    69 feed or database unavailable, 75 try again later, 77 access refused, 78 wrong configuration, \
+    130 and 143 ended by a signal.";
+
+#[cfg(test)]
+impl Cli {
+    /// The text of `--help`.
+    pub(crate) fn command_help() -> String {
+        <Self as clap::CommandFactory>::command().render_help().to_string()
+    }
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: ./replicator.toml, then /etc/spark-replicator/replicator.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How log lines look: auto, text or json
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = units::word(Log::FORMATS))]
+    pub(crate) log_format: Option<Format>,
+    /// Which log lines are written, like "info,spark_fetcher=debug"
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+impl Global {
+    /// The flags that go before the configuration.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let format = self.log_format.and_then(|format| Log::FORMATS.iter().find(|(_, f)| *f == format));
+        let format = format.map(|(word, _)| ("log.format", (*word).to_owned()));
+        let filter = self.log.clone().map(|filter| ("log.filter", filter));
+        format.into_iter().chain(filter).collect()
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Replicate all configured feeds until stopped
+    Run,
+    /// Show it all in one process: a simulated feed, a throw-away Postgres and the daemon
+    Demo(Demo),
+    /// Run one job now, once
+    Once(Once),
+    /// Tell how fresh each feed and resource is
+    Status(Status),
+    /// Look at purges that wait for approval, or approve one
+    #[command(subcommand)]
+    Purge(Purge),
+    /// Download everything again, deleting nothing
+    Resync(Resync),
+    /// Stop working on a feed until it is resumed
+    Pause(Target),
+    /// Go on with a paused feed
+    Resume(Target),
+    /// Show one record as it is stored
+    Get(Get),
+    /// Bring the database's schema up to date
+    Migrate(Migrate),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Ask a running daemon whether it is alive
+    Healthcheck(Healthcheck),
+    /// Serve a simulated feed
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many listings the simulated market has
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub(crate) listings: u32,
+    /// End by itself after this long, like 30s
+    #[arg(long = "for", value_name = "DURATION", value_parser = units::positive_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// The port of the status page on this machine [default: 9464 if it is free]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Once {
+    /// initial_download, update, lookback, media_refresh, purge, lookups, metadata or resync
+    pub(crate) job: Job,
+    /// Only this feed
+    #[arg(long)]
+    pub(crate) feed: Option<FeedName>,
+    /// Only this resource
+    #[arg(long)]
+    pub(crate) resource: Option<Resource>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with 4 if any resource is further behind than this [default: each feed's lag_objective]
+    #[arg(long, value_name = "DURATION", value_parser = units::positive_duration)]
+    pub(crate) max_lag: Option<Duration>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Purge {
+    /// Show the plans that wait: why, how many records, and which
+    Plan(PurgePlan),
+    /// Allow a plan: at most those of its records that the next complete sweep also lacks are deleted
+    Approve {
+        /// The plan's number, as `purge plan` shows it
+        plan: i64,
+        /// The plan's feed
+        #[arg(long)]
+        feed: Option<FeedName>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgePlan {
+    /// Only this feed
+    #[arg(long)]
+    pub(crate) feed: Option<FeedName>,
+    /// Only this resource
+    #[arg(long)]
+    pub(crate) resource: Option<Resource>,
+    /// Make new plans first: list all keys, confirm what is missing, and delete nothing
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Show every key and not only the first 20
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resync {
+    /// The feed
+    pub(crate) feed: FeedName,
+    /// Only this resource
+    #[arg(long)]
+    pub(crate) resource: Option<Resource>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// The feed
+    pub(crate) feed: FeedName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The feed
+    pub(crate) feed: FeedName,
+    /// The resource, like Property
+    pub(crate) resource: Resource,
+    /// The record's key
+    pub(crate) key: String,
+    /// With these relations, like Media,Room
+    #[arg(long, value_delimiter = ',', value_name = "RELATION")]
+    pub(crate) expand: Vec<Relation>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Only tell what is to be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration, all of it at once, and meet the feeds
+    Check {
+        /// Ask no feed
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Print every value and where it is from, without secrets
+    Print {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a file with every setting, its default and its meaning
+    Example,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Healthcheck {
+    /// The daemon's address [default: the configured one]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<std::net::SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Where to serve; port 0 takes any free one
+    #[arg(long, default_value = "127.0.0.1:8585", value_name = "ADDRESS")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// How many listings the market has
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub(crate) listings: u32,
+    /// The seed from which the market grows
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The token that it accepts
+    #[arg(long, default_value = "simulator-token")]
+    pub(crate) token: String,
+    /// How often something happens in the market
+    #[arg(long, default_value_t = 60.0, value_name = "N")]
+    pub(crate) moves_per_minute: f64,
+    /// How many bytes of JSON a listing has, on average and without its media
+    #[arg(long, default_value_t = 8_000, value_name = "BYTES")]
+    pub(crate) listing_bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_stand_behind_the_command_and_become_settings() {
+        let cli = Cli::try_parse_from(["x", "run", "--log-format", "json", "--log", "debug"]);
+        let settings = cli.map(|cli| cli.global.settings()).unwrap_or_default();
+        assert_eq!(settings, [("log.format", "json".to_owned()), ("log.filter", "debug".to_owned())]);
+    }
+}

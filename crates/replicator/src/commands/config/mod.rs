@@ -1,0 +1,72 @@
+//! `config check | print | example`.
+
+mod meet;
+mod estimate;
+
+use anyhow::Context;
+
+use super::{block_on, load, print, print_json};
+use crate::cli::{ConfigCommand, Global};
+use crate::config::{self, Error, Feed, Finding, Loaded, Severity, check};
+use crate::exit::Exit;
+use crate::{assembly, clock, telemetry};
+
+/// The file with every setting.
+const EXAMPLE: &str = include_str!("../../../../../deploy/replicator.example.toml");
+
+pub(super) fn run(global: &Global, command: &ConfigCommand) -> anyhow::Result<Exit> {
+    match command {
+        ConfigCommand::Example => print(EXAMPLE),
+        ConfigCommand::Print { json: true } => print_json(&config::print::json(&load(global)?.settings))?,
+        ConfigCommand::Print { json: false } => print(&config::print::text(&load(global)?.settings)),
+        ConfigCommand::Check { offline } => return check(&load(global)?, *offline),
+    }
+    Ok(Exit::Done)
+}
+
+/// All that can be told without the database; the feeds are met unless somebody forbids it.
+fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<Exit> {
+    let (errors, warnings): (Vec<Finding>, Vec<Finding>) = check::findings(loaded, clock::now())
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
+    for warning in &warnings {
+        print(&warning.to_string());
+    }
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors).into());
+    }
+    for feed in loaded.config.feeds.values() {
+        print(&summary(feed));
+    }
+    print("the configuration is sound");
+    if offline {
+        return Ok(Exit::Done);
+    }
+    telemetry::start(&loaded.config.log, |_| {}).context("cannot start the log")?;
+    let feeds = assembly::feeds(&loaded.config)?;
+    block_on(async {
+        let mut first = None;
+        for settings in feeds {
+            if let Err(error) = meet::meet(settings).await {
+                print(&format!("  it cannot be replicated: {error:#}"));
+                first.get_or_insert(error);
+            }
+        }
+        first.map_or(Ok(Exit::Done), Err)
+    })
+}
+
+fn summary(feed: &Feed) -> String {
+    let resources: Vec<_> = feed.resources.iter().map(|resource| resource.as_str()).collect();
+    let now = clock::now();
+    format!(
+        "feed {}: {} from {}\n  purge_at {:?}, {}\n  lookback_at {:?}, {}",
+        feed.name,
+        resources.join(", "),
+        feed.base_url,
+        feed.purge_at.as_str(),
+        feed.purge_at.explain(now, feed.time_zone),
+        feed.timing.lookback_at.as_str(),
+        feed.timing.lookback_at.explain(now, feed.time_zone),
+    )
+}

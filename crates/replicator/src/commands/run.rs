@@ -1,0 +1,72 @@
+//! `run`: the daemon.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use spark_simulator::postgres::ThrowAwayPostgres;
+use tracing::warn;
+
+use super::load;
+use crate::cli::Global;
+use crate::config::{Error, Finding, Loaded, Severity, Target, check};
+use crate::daemon::{self, Parts};
+use crate::exit::{Exit, refuse};
+use crate::shutdown::Shutdown;
+use crate::{assembly, clock, http, telemetry};
+
+pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
+    let loaded = load(global)?;
+    let metrics = assembly::metrics()?;
+    let counting = Arc::clone(&metrics);
+    telemetry::start(&loaded.config.log, move |level| counting.logged(level))
+        .context("cannot start the log")?;
+    warn_or_refuse(&loaded)?;
+    let config = &loaded.config;
+    let feeds = assembly::feeds(config)?;
+    let listener = listen(config.server.listen).await?;
+    let shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    // Lives as long as the daemon does.
+    let mut embedded = None;
+    let settings = match config.database.target {
+        Some(Target::Embedded) => {
+            let server = embed().await?;
+            let url = embedded.insert(server).url("postgres");
+            spark_store::Settings { url, max_connections: config.database.max_connections }
+        }
+        _ => assembly::store(&config.database)?,
+    };
+    let store = assembly::observed_store(&settings, &metrics)?;
+    daemon::run(config, Parts { feeds, store, metrics, listener }, &shutdown).await
+}
+
+/// Listens. An address that another process has may be free soon; one that is not ours will not.
+pub(super) async fn listen(address: std::net::SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    http::bind(address).await.map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::AddrInUse => Exit::Temporary,
+            _ => Exit::Configuration,
+        };
+        refuse(exit, format!("cannot listen on {address} (server.listen): {error}"))
+    })
+}
+
+/// What `config check` would refuse is refused, what it would warn of is logged.
+fn warn_or_refuse(loaded: &Loaded) -> Result<(), Error> {
+    let (errors, warnings): (Vec<Finding>, Vec<Finding>) = check::findings(loaded, clock::now())
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
+}
+
+async fn embed() -> anyhow::Result<ThrowAwayPostgres> {
+    let started = tokio::task::spawn_blocking(ThrowAwayPostgres::start).await;
+    let server = started.context("the start of Postgres was cut off")?.context("database.embedded = true")?;
+    warn!(
+        folder = %server.folder().display(),
+        "database.embedded = true: a Postgres for trials; its data ends with this process"
+    );
+    Ok(server)
+}

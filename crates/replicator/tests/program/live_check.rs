@@ -1,0 +1,46 @@
+//! `config check` with a feed to meet, and the configurations that are shipped.
+
+use std::path::Path;
+
+use spark_simulator::{Fault, Trouble};
+
+use super::process::{Ended, program};
+use super::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_meets_the_feed_and_tells_what_a_download_will_take() {
+    let stage = Stage::at("postgres://nobody@127.0.0.1:1/never-asked".to_owned(), 120).await;
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    for part in [
+        "the configuration is sound",
+        "it offers Property, ",
+        "120 records; one in ",
+        "of relations",
+        "a first download: about ",
+    ] {
+        assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
+    }
+    let asked = stage.simulator.journal().of("Property");
+    assert_eq!((asked[0].param("$top"), asked[0].param("$count")), (Some("1"), Some("true")), "{asked:?}");
+
+    stage.simulator.faults().push(Fault::new(Trouble::error(404, 1500)).on("Teams").forever());
+    let lacking = stage.run(&["config", "check"]);
+    assert_eq!(lacking.code, Some(0), "{lacking:?}");
+    assert!(lacking.out.contains("Teams      warning: it would be turned off"), "{}", lacking.out);
+
+    stage.write_token("a-wrong-token");
+    let refused = stage.run(&["config", "check"]);
+    assert_eq!(refused.code, Some(77), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("a-wrong-token"), "{refused:?}");
+    assert_eq!(stage.run(&["config", "check", "--offline"]).code, Some(0));
+}
+
+#[test]
+fn the_configuration_of_the_compose_stack_is_sound() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/compose.toml");
+    let mut check = program(["config", "check", "--offline", "--config"]);
+    check.arg(file).env("SPARK_REPLICATOR__DATABASE__URL", "postgres://replicator@postgres/mls");
+    let ended = Ended::of(&check.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}

@@ -1,0 +1,18 @@
+//! The program as people and systemd meet it: its words, its exit codes, its signals, and what it does to a feed
+//! and a database that are real but for their size.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod house;
+mod process;
+mod stage;
+mod configuration;
+mod live_check;
+mod database;
+mod signals;
+mod once;
+mod daemon;
+mod exposition;
+mod instances;
+mod operators;
+mod token;
+mod demo;

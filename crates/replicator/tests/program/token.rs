@@ -1,0 +1,35 @@
+//! A refused token: visible, harmless, and healed by a new one in its file.
+
+use super::stage::Stage;
+
+const OLD: &str = "simulator-token";
+const NEW: &str = "the-token-issued-anew";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_blocks_the_feed_until_its_file_holds_a_good_one() {
+    let stage = Stage::new("token_refused", 30).await;
+    let mut daemon = stage.daemon();
+    stage.until_complete().await;
+    stage.simulator.set_token(NEW);
+    let blocked = |status: &serde_json::Value| !status["feeds"][0]["blocked"].is_null();
+    let status = daemon.until("the feed is blocked", blocked);
+    assert_eq!(status["feeds"][0]["standing"], "blocked");
+    let page = daemon.get("/").body;
+    assert!(page.contains("blocked"), "{page}");
+    let metrics = daemon.get("/metrics").body;
+    let shown = stage.run(&["status"]);
+    assert!(shown.out.contains("blocked since"), "{shown:?}");
+    let late = stage.run(&["status", "--max-lag", "1ms"]);
+    assert_eq!(late.code, Some(4), "{late:?}");
+
+    stage.write_token(NEW);
+    daemon.until("the feed goes on", |status| !blocked(status));
+    stage.change_arrives("Seen with the new token").await;
+    daemon.process.signal("TERM");
+    assert_eq!(daemon.process.wait(), Some(0));
+    let everything =
+        [daemon.process.said(), page, metrics, status.to_string(), shown.out, shown.err].concat();
+    for token in [OLD, NEW] {
+        assert!(!everything.contains(token), "{token} was shown: {everything}");
+    }
+}
