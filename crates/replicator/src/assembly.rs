@@ -94,6 +94,7 @@ pub(crate) fn feed(feed: &Feed, engine: &Engine) -> anyhow::Result<FeedSettings>
         lookback_span: timing.lookback_window,
         daily_every: timing.daily_every,
         lag_objective: feed.lag_objective,
+        removal_deadline: feed.removal_deadline,
         requests_per_5_minutes: feed.requests_per_5_minutes,
         purge_guard: guard(&feed.purge_guard),
         expand_on_initial_download: feed.expand_on_initial_download,

@@ -40,6 +40,8 @@ pub struct FeedSettings {
     pub daily_every: Duration,
     /// The lag up to which an operator is content.
     pub lag_objective: Duration,
+    /// How long the licence lets a removed record stay, if it names a time.
+    pub removal_deadline: Option<Duration>,
     /// Requests in any five minutes, over everything that shares the key.
     pub requests_per_5_minutes: u32,
     /// How much a purge may delete without approval.

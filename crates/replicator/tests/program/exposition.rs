@@ -6,7 +6,7 @@ use std::path::Path;
 use super::stage::Stage;
 
 /// Families of the list that are absent until what they tell has happened.
-const ABSENT_UNTIL_TRUE: [&str; 13] = [
+const ABSENT_UNTIL_TRUE: [&str; 14] = [
     "spark_replicator_db_errors_total",
     "spark_replicator_feed_clock_skew_seconds",
     "spark_replicator_initial_download_expected_records",
@@ -19,6 +19,7 @@ const ABSENT_UNTIL_TRUE: [&str; 13] = [
     "spark_replicator_purge_last_success_timestamp_seconds",
     "spark_replicator_quarantined_records",
     "spark_replicator_record_delay_seconds",
+    "spark_replicator_removal_deadline_seconds",
     "spark_replicator_schema_drift_total",
 ];
 

@@ -48,6 +48,7 @@ pub(super) struct Gauges {
     pub(super) download_progress: GaugeVec,
     pub(super) purge_last_success: GaugeVec,
     pub(super) purge_interval: GaugeVec,
+    pub(super) removal_deadline: GaugeVec,
     pub(super) purge_candidates: GaugeVec,
     pub(super) purge_guard_tripped: GaugeVec,
     pub(super) media_queue: GaugeVec,
@@ -251,6 +252,11 @@ impl Gauges {
                 "purge_interval_seconds",
                 "The longest time between two sweeps that purge_at names.",
                 BOTH,
+            )?,
+            removal_deadline: gauge(
+                "removal_deadline_seconds",
+                "How long the licence lets a removed record stay; absent if the configuration names no time.",
+                FEED,
             )?,
             purge_candidates: gauge(
                 "purge_candidate_records",

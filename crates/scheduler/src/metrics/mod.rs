@@ -87,6 +87,9 @@ impl Metrics {
         let feed = settings.feed().as_str();
         let (counters, gauges) = (&self.counters, &self.gauges);
         gauges.rate_limit_requests.with_label_values(&[feed]).set(f64::from(settings.requests_per_5_minutes));
+        if let Some(deadline) = settings.removal_deadline {
+            gauges.removal_deadline.with_label_values(&[feed]).set(deadline.as_secs_f64());
+        }
         gauges.lease_held.with_label_values(&[feed]).set(0.0);
         gauges.feed_blocked.with_label_values(&[feed, "auth"]).set(0.0);
         gauges.in_flight.with_label_values(&[feed]).set(0.0);

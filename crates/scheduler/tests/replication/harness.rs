@@ -267,6 +267,7 @@ pub(crate) fn settings(simulator: &Simulator, feed: &str) -> FeedSettings {
         lookback_span: Duration::from_hours(48),
         daily_every: Duration::from_hours(24),
         lag_objective: Duration::from_mins(30),
+        removal_deadline: None,
         requests_per_5_minutes: 300_000,
         purge_guard: Guard::default(),
         expand_on_initial_download: false,
