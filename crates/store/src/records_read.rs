@@ -6,7 +6,7 @@ use sqlx::postgres::PgArguments;
 
 use crate::columns::by_table::is_shared;
 use crate::columns::{ByRelation, ByResource, add};
-use crate::commit_page::hash_of;
+use crate::commit_page;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::text;
@@ -21,10 +21,7 @@ static MEMBERS: ByRelation = ByRelation::new(
     4,
 );
 
-static STORED: ByResource =
-    ByResource::new("select key, hash, modified_at from {table} where feed = $1 and key = any($2)", 0);
-
-pub(crate) static PER_TABLE: [&ByResource; 2] = [&RECORD, &STORED];
+pub(crate) static PER_TABLE: [&ByResource; 1] = [&RECORD];
 pub(crate) static PER_RELATION_TABLE: [&ByRelation; 1] = [&MEMBERS];
 
 sql! {
@@ -58,17 +55,10 @@ impl Store {
     ) -> Result<Vec<(RecordKey, Stored)>, Error> {
         self.observed("state", async {
             let mut unit = self.unit().await?;
-            let rows: Vec<(String, Vec<u8>, Option<Timestamp>)> = sqlx::query_as(STORED.of(resource))
-                .bind(feed.as_str())
-                .bind(keys.iter().map(RecordKey::as_str).collect::<Vec<_>>())
-                .fetch_all(unit.conn())
-                .await?;
+            let keys: Vec<&str> = keys.iter().map(RecordKey::as_str).collect();
+            let held = commit_page::held(unit.conn(), feed, resource, &keys).await?;
             unit.done();
-            rows.into_iter()
-                .map(|(key, hash, modified_at)| {
-                    Ok((text::key(&key)?, Stored { hash: hash_of(&hash)?, modified_at }))
-                })
-                .collect()
+            held.into_iter().map(|(key, stored)| Ok((text::key(&key)?, stored))).collect()
         })
         .await
     }
@@ -89,7 +79,7 @@ impl Store {
                 .await?;
             unit.done();
             row.map(|(body, modified_at, first_seen_at, written_at, hash)| {
-                Ok(StoredRecord { body, modified_at, first_seen_at, written_at, hash: hash_of(&hash)? })
+                Ok(StoredRecord { body, modified_at, first_seen_at, written_at, hash: text::hash(&hash)? })
             })
             .transpose()
         })

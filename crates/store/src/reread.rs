@@ -9,7 +9,6 @@ use sqlx::PgConnection;
 use spark_domain::plan::reread::RereadReason;
 use spark_domain::{FeedName, Hash, RecordKey, Resource, Timestamp};
 
-use crate::commit_page::hash_of;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -72,7 +71,7 @@ impl Store {
             unit.done();
             rows.into_iter()
                 .map(|(key, reason, tries, seen)| {
-                    let seen = seen.as_deref().map(hash_of).transpose()?;
+                    let seen = seen.as_deref().map(text::hash).transpose()?;
                     Ok(Reread { key: text::key(&key)?, reason: reason_of(&reason)?, tries, seen })
                 })
                 .collect()

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use spark_domain::walk::Paging;
-use spark_domain::{FeedName, Job, KeyListForm, RecordKey, Relation, Resource};
+use spark_domain::{FeedName, Hash, Job, KeyListForm, RecordKey, Relation, Resource};
 
 use crate::error::Error;
 
@@ -86,4 +86,15 @@ pub(crate) fn unknown(column: &str, text: &str) -> Error {
     Error::inconsistent(format!(
         "column {column} holds {text:?}, which this version does not know; a newer one wrote it: update this program"
     ))
+}
+
+/// The hash in a row.
+pub(crate) fn hash(bytes: &[u8]) -> Result<Hash, Error> {
+    let hash = bytes.try_into().map_err(|_| {
+        Error::inconsistent(format!(
+            "a hash in mls has {} bytes instead of 16; the row was not written by us",
+            bytes.len()
+        ))
+    })?;
+    Ok(Hash(hash))
 }

@@ -31,7 +31,7 @@ use crate::{checkpoint, job_run, relations, resource, sweep};
 
 pub(crate) use halving::Halving;
 pub(crate) use settle::Accepted;
-pub(crate) use verdicts::hash_of;
+pub(crate) use verdicts::held;
 
 sql! {
     LOCK_RESOURCE = "select clock_timestamp(), watermark_at, case when sweep_job is not null then last_sweep end \

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use sqlx::PgConnection;
 
 use spark_domain::plan::change::{Change, Stored, decide};
-use spark_domain::{FeedName, Hash, Record, RecordKey, Resource, Timestamp};
+use spark_domain::{FeedName, Record, RecordKey, Resource, Timestamp};
 
 use crate::columns::ByResource;
 use crate::error::Error;
-use crate::text::micros;
+use crate::text::{self, micros};
 
 static HELD: ByResource =
     ByResource::new("select key, hash, modified_at from {table} where feed = $1 and key = any($2)", 0);
@@ -47,12 +47,7 @@ pub(super) async fn judge<'a>(
 ) -> Result<Verdicts<'a>, Error> {
     let records = newest_of_each_key(records);
     let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
-    let rows: Vec<(String, Vec<u8>, Option<Timestamp>)> =
-        sqlx::query_as(HELD.of(resource)).bind(feed.as_str()).bind(&keys).fetch_all(&mut *connection).await?;
-    let mut held = HashMap::with_capacity(rows.len());
-    for (key, hash, modified_at) in rows {
-        held.insert(key, Stored { hash: hash_of(&hash)?, modified_at });
-    }
+    let held = held(connection, feed, resource, &keys).await?;
 
     let mut verdicts = Verdicts::default();
     let mut new = Vec::new();
@@ -77,15 +72,18 @@ pub(super) async fn judge<'a>(
     Ok(verdicts)
 }
 
-/// The hash in a row.
-pub(crate) fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
-    let hash = bytes.try_into().map_err(|_| {
-        Error::inconsistent(format!(
-            "a hash in mls has {} bytes instead of 16; the row was not written by us",
-            bytes.len()
-        ))
-    })?;
-    Ok(Hash(hash))
+/// What we hold of these keys.
+pub(crate) async fn held(
+    connection: &mut PgConnection,
+    feed: &FeedName,
+    resource: Resource,
+    keys: &[&str],
+) -> Result<HashMap<String, Stored>, Error> {
+    let rows: Vec<(String, Vec<u8>, Option<Timestamp>)> =
+        sqlx::query_as(HELD.of(resource)).bind(feed.as_str()).bind(keys).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|(key, hash, modified_at)| Ok((key, Stored { hash: text::hash(&hash)?, modified_at })))
+        .collect()
 }
 
 /// A key may stand on a page twice, and one statement cannot write it twice. The newest copy counts, the later

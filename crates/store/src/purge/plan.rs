@@ -10,7 +10,6 @@ use sqlx::postgres::PgRow;
 
 use spark_domain::{FeedName, Resource, Timestamp};
 
-use crate::commit_page::hash_of;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -194,7 +193,7 @@ fn plan(row: &PgRow) -> Result<PurgePlan, Error> {
     let ended: Vec<bool> = row.try_get("ended")?;
     let candidates =
         keys.iter().zip(hashes).zip(stamps).zip(ended).map(|(((key, hash), modified_at), ended)| {
-            Ok(Candidate { key: text::key(key)?, hash: hash_of(&hash)?, modified_at, ended })
+            Ok(Candidate { key: text::key(key)?, hash: text::hash(&hash)?, modified_at, ended })
         });
     let holds: Option<bool> = row.try_get("holds")?;
     let approved =

@@ -12,9 +12,10 @@ use spark_domain::{Hash, Relation, Resource};
 use super::RelationOutcome;
 use crate::columns::by_table::is_shared;
 use crate::columns::{ByRelation, Value, add, of_relation};
-use crate::commit_page::{Halving, hash_of};
+use crate::commit_page::Halving;
 use crate::error::{Error, PostgresSaid};
 use crate::lease::Lease;
+use crate::text;
 use crate::quarantine::{self, Refused};
 
 /// Members in one statement: a bounded batch stays far below the statement's time limit.
@@ -144,7 +145,7 @@ async fn held(
         sqlx::query_as_with(HELD.of(relation), arguments).fetch_all(connection).await?;
     let mut held: HashMap<String, HashMap<String, Hash>> = HashMap::new();
     for (parent, key, hash) in rows {
-        held.entry(parent).or_default().insert(key, hash_of(&hash)?);
+        held.entry(parent).or_default().insert(key, text::hash(&hash)?);
     }
     Ok(held)
 }

@@ -4,7 +4,6 @@ use spark_domain::{FeedName, Hash, RecordKey, Resource, Timestamp};
 
 use super::SweepId;
 use crate::columns::ByResource;
-use crate::commit_page::hash_of;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::text;
@@ -152,7 +151,7 @@ impl Store {
             unit.done();
             rows.into_iter()
                 .map(|(key, hash, modified_at, ended)| {
-                    Ok(Candidate { key: text::key(&key)?, hash: hash_of(&hash)?, modified_at, ended })
+                    Ok(Candidate { key: text::key(&key)?, hash: text::hash(&hash)?, modified_at, ended })
                 })
                 .collect()
         })
