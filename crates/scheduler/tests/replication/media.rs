@@ -11,6 +11,8 @@ const PROPERTY: Resource = Resource::Property;
 /// A feed downloaded, media and all; its stamps lie an hour back, outside the cache window.
 async fn filled(listings: usize) -> World {
     let world = World::of(listings).await;
+    // With the metadata known, `$select` names only fields that the feed has.
+    world.succeed(Job::Metadata, PROPERTY).await;
     world.succeed(Job::InitialDownload, PROPERTY).await;
     world.succeed(Job::MediaRefresh, PROPERTY).await;
     world

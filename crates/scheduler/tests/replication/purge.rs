@@ -249,7 +249,7 @@ async fn an_approval_given_while_a_sweep_is_concluded_stands() {
 #[tokio::test]
 async fn a_key_that_returns_right_after_its_purge_waits_for_a_by_key_read() {
     let mut world = settled(60).await;
-    world.settings.cache_window = Duration::from_secs(2);
+    world.settings.cache_window = Duration::from_secs(5);
     let key = world.simulator.world().keys(sim(PROPERTY)).remove(9);
     world.simulator.world().leave_role(sim(PROPERTY), &key);
     world.succeed(Job::Purge, PROPERTY).await;

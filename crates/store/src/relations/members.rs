@@ -15,8 +15,8 @@ use crate::columns::{ByRelation, Value, add, of_relation};
 use crate::commit_page::Halving;
 use crate::error::{Error, PostgresSaid};
 use crate::lease::Lease;
-use crate::text;
 use crate::quarantine::{self, Refused};
+use crate::text;
 
 /// Members in one statement: a bounded batch stays far below the statement's time limit.
 const BATCH: usize = 2000;
