@@ -9,9 +9,12 @@ ARG GIT_REVISION=unknown
 ENV GIT_REVISION=${GIT_REVISION}
 COPY . .
 # Cache mounts keep the registry and the target folder between builds; the binary is copied out of the mount.
+# touch: COPY keeps file times, and cargo takes a source that is older than the last build for built already. After a
+# build from a newer checkout it would put that one's code into this image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --profile dist --bin spark-replicator \
+    find crates deploy migrations -type f -exec touch {} + \
+    && cargo build --locked --profile dist --bin spark-replicator \
     && install -D -m 0755 target/dist/spark-replicator /out/usr/bin/spark-replicator
 
 # No RUN below: the image has no shell, and the stage needs no network.

@@ -28,7 +28,7 @@ pub(crate) fn start(
         .with(Counter(count));
     let lines = fmt::layer().with_writer(stderr);
     if json {
-        registry.with(lines.json().flatten_event(true)).try_init()
+        registry.with(lines.json().flatten_event(true).with_current_span(false)).try_init()
     } else {
         registry.with(lines.with_ansi(color).with_target(false)).try_init()
     }

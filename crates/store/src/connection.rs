@@ -247,7 +247,8 @@ impl Store {
         self.observed_within(BEAT_DEADLINE, "state", work).await
     }
 
-    async fn observed_within<T>(
+    /// The same with a deadline of the caller's.
+    pub(crate) async fn observed_within<T>(
         &self,
         deadline: Duration,
         name: &'static str,

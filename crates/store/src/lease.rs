@@ -29,6 +29,10 @@ sql! {
         where feed = $1 and holder = $2 and epoch = $3 and expires_at > clock_timestamp()";
 }
 
+/// One attempt to take a lease, the wait for a writer that the old holder left behind included. A stand-by that
+/// hung in one for longer could not take over in time; it asks again.
+const TAKE_DEADLINE: Duration = Duration::from_secs(7);
+
 /// The right to write for a feed, until another instance takes it. Only [`Store::acquire_lease`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -76,7 +80,7 @@ impl Store {
         holder: &str,
         life: Duration,
     ) -> Result<Option<Lease>, Error> {
-        self.observed("state", async {
+        self.observed_within(TAKE_DEADLINE, "state", async {
             let granted = |epoch| Lease { feed: feed.clone(), holder: holder.to_owned(), epoch };
             let epoch = match self.read_holder(feed).await? {
                 None => self.take_first(feed, holder, life).await?,

@@ -145,19 +145,17 @@ pub(crate) async fn prepare_schema(store: &Store) -> Result<(), spark_store::Err
             }
             Err(error) => error,
         };
-        let error = anyhow::Error::new(error);
+        if !matches!(error.recovery(), Recovery::Retry { .. }) {
+            return Err(error);
+        }
         if said.is_none_or(|at| at.elapsed() > REMIND) {
             warn!(
-                error = format!("{error:#}"),
+                error = format!("{:#}", anyhow::Error::new(error)),
                 "the database is waited for; nothing is replicated meanwhile"
             );
             said = Some(Instant::now());
         }
-        match error.downcast::<spark_store::Error>() {
-            Ok(error) if matches!(error.recovery(), Recovery::Retry { .. }) => sleep(RETRY).await,
-            Ok(error) => return Err(error),
-            Err(_) => {}
-        }
+        sleep(RETRY).await;
     }
 }
 
@@ -186,8 +184,11 @@ async fn tell(latest: Arc<Latest>, stop: CancellationToken) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
-    while stop.run_until_cancelled(sleep(STATUS)).await.is_some() {
+    loop {
         let (view, now) = latest.view().await;
         systemd::status(&http::summary(&view, now));
+        if stop.run_until_cancelled(sleep(STATUS)).await.is_none() {
+            return;
+        }
     }
 }

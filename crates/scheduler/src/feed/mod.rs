@@ -76,22 +76,24 @@ pub(crate) fn lead(feed: &Feed, lease: Lease) -> FeedContext {
 /// Asks for the lease until it is ours; none if we are to stop first.
 async fn wait_for_lease(feed: &Feed) -> Option<Lease> {
     let pace = &feed.settings.pace;
-    let mut complained = false;
+    // Said once each time it changes: it is asked for every second.
+    let mut said = None;
     loop {
         match feed.store.acquire_lease(feed.settings.feed(), &feed.instance, pace.lease_life).await {
             Ok(Some(lease)) => return Some(lease),
             Ok(None) => {
-                if !complained {
+                if said != Some(true) {
                     tracing::info!("another instance leads this feed; standing by");
                 }
+                said = Some(true);
             }
             Err(error) => {
-                if !complained {
+                if said != Some(false) {
                     tracing::warn!(error = chain(&error), "cannot ask for the lease; Postgres is waited for");
                 }
+                said = Some(false);
             }
         }
-        complained = true;
         tokio::select! {
             () = tokio::time::sleep(pace.lease_poll) => {}
             () = feed.soft.cancelled() => return None,

@@ -66,11 +66,7 @@ fn headline(view: &View, now: Timestamp) -> (&'static str, String, String) {
     match worst {
         _ if view.database_away.is_some() => {
             let age = spoken(seconds(now - view.read_at));
-            (
-                "bad",
-                "The database does not answer".to_owned(),
-                format!("What stands below was read {age} ago."),
-            )
+            ("bad", "The database does not answer".to_owned(), format!("Last read {age} ago."))
         }
         None => ("note", "No feed is known yet".to_owned(), "The first run writes it down.".to_owned()),
         Some(standing @ (Standing::Blocked | Standing::Stale | Standing::Behind)) => {
