@@ -46,6 +46,23 @@ async fn after_the_first_download_every_relation_is_filled() {
 }
 
 #[tokio::test]
+async fn a_list_of_keys_asks_for_as_many_records_as_it_names() {
+    let world = filled(130).await;
+    // Without `$top` Spark answers ten, and the others would look as if they were gone.
+    let lists: Vec<_> = world
+        .simulator
+        .journal()
+        .of("Property")
+        .into_iter()
+        .filter_map(|r| {
+            Some((r.param("$filter")?.matches("','").count() + 1, r.param("$top")?.parse::<usize>().ok()))
+        })
+        .collect();
+    assert!(!lists.is_empty(), "no key list was asked for");
+    assert!(lists.iter().all(|(keys, top)| *top == Some(*keys)), "{lists:?}");
+}
+
+#[tokio::test]
 async fn members_and_offices_have_their_media_too() {
     let world = World::of(60).await;
     for resource in [Resource::Member, Resource::Office] {
