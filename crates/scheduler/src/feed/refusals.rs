@@ -16,7 +16,7 @@ use spark_fetcher::PageRequest;
 use spark_store::FeedState;
 use tokio::time::Instant;
 
-use crate::context::FeedContext;
+use crate::context::{FeedContext, lock};
 use crate::error::{JobError, chain};
 
 /// The feed's state is read from the store at most this often.
@@ -98,7 +98,7 @@ impl Refusals {
     /// Keeps by how much the feed's clock is ahead of Postgres', if that moved.
     pub(crate) async fn note_skew(&self, context: &FeedContext, seconds: f64) -> Result<(), JobError> {
         let moved = {
-            let mut known = self.skew.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut known = lock(&self.skew);
             let moved = known.is_none_or(|before| (before - seconds).abs() > NOTED_SKEW);
             if moved {
                 *known = Some(seconds);
@@ -119,11 +119,11 @@ impl Refusals {
 
     /// Reads the state anew next time.
     pub(crate) fn forget(&self) {
-        *self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *lock(&self.known) = None;
     }
 
     async fn standing(&self, context: &FeedContext) -> Result<Standing, JobError> {
-        let known = *self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = *lock(&self.known);
         if let Some((at, standing)) = known
             && at.elapsed() < FRESH
         {
@@ -136,8 +136,7 @@ impl Refusals {
             paused: state.as_ref().is_some_and(|state| state.paused.is_some()),
         };
         context.metrics.feed_blocked(context.feed(), standing.blocked);
-        *self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some((Instant::now(), standing));
+        *lock(&self.known) = Some((Instant::now(), standing));
         Ok(standing)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use spark_domain::plan::page_size;
 use spark_domain::walk::{Paging, Position, WalkFailed};
-use spark_domain::{Checkpoint, Page, Query, Recovery, Relation, Resource, Timestamp, Walk};
+use spark_domain::{Checkpoint, Page, PageHead, Query, Recovery, Relation, Resource, Timestamp, Walk};
 use spark_fetcher::PageRequest;
 use spark_store::{Finish, PageCommit, PageOutcome, SweepId, SweepPage};
 use tokio::sync::oneshot;
@@ -289,10 +289,11 @@ async fn misleads(
     }
     // A full page without a link is a doubtful end: the feed's own count decides.
     let taken = walk.records + page.len() as u64;
-    let expected = match walk.expected.or(head.count) {
-        Some(expected) => Some(expected),
-        None => count(run, &collection.query).await?,
-    };
+    let mut expected = walk.expected.or(head.count);
+    if expected.is_none() {
+        let keys = Query::key_list(run.resource);
+        expected = count(run, &Query { filter: collection.query.filter.clone(), ..keys }).await?.count;
+    }
     let cut = expected.is_some_and(|expected| taken < expected);
     if cut {
         tracing::warn!(
@@ -305,12 +306,9 @@ async fn misleads(
     Ok(cut)
 }
 
-/// How many records answer a query, as the feed counts them.
-async fn count(run: &Run<'_>, query: &Query) -> Result<Option<u64>, JobError> {
-    let context = run.context;
-    let query =
-        Query { count: true, expand: Vec::new(), select: vec![run.resource.key_field()], ..query.clone() };
-    let position = Position::Start;
-    let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top: 1 };
-    Ok(context.ask(&request, run.job.priority()).await?.head.count)
+/// Asks a query for one record, to hear how many answer it as the feed counts them.
+pub(super) async fn count(run: &Run<'_>, query: &Query) -> Result<PageHead, JobError> {
+    let (context, position) = (run.context, Position::Start);
+    let request = PageRequest { query, position: &position, paging: context.paging(run.resource), top: 1 };
+    Ok(context.ask(&request, run.job.priority()).await?.head)
 }

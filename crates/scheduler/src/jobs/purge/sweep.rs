@@ -3,11 +3,11 @@
 use spark_domain::plan::page_size;
 use spark_domain::plan::purge::{CompleteKeyList, SweepEvidence, Void, judge_sweep};
 use spark_domain::plan::reread::RereadReason;
-use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, Job, Query, RecordKey, Recovery, Resource, Timestamp, Walk};
 use spark_fetcher::PageRequest;
 use spark_store::{SweepId, SweepSummary};
 
+use super::super::collection::count;
 use super::super::{Run, begin};
 use crate::error::JobError;
 
@@ -127,7 +127,7 @@ pub(super) async fn judge(
     before: Timestamp,
 ) -> Result<(SweepSummary, CompleteKeyList), JobError> {
     let context = run.context;
-    let count_after = count(run).await?;
+    let count_after = count_again(run).await?;
     let summary =
         crate::persist!(context, context.store.sweep_summary(context.feed(), run.resource, sweep, before))?;
     let mut evidence = SweepEvidence {
@@ -155,13 +155,9 @@ pub(super) async fn judge(
 }
 
 /// `$count` once more, after the last page.
-async fn count(run: &Run<'_>) -> Result<Option<u64>, JobError> {
-    let query = key_list(run);
-    let position = Position::Start;
-    let request =
-        PageRequest { query: &query, position: &position, paging: run.context.paging(run.resource), top: 1 };
-    let page = run.context.ask(&request, run.job.priority()).await?;
-    if page.head.unsynced { Err(Void::NotInSync.into()) } else { Ok(page.head.count) }
+async fn count_again(run: &Run<'_>) -> Result<Option<u64>, JobError> {
+    let head = count(run, &key_list(run)).await?;
+    if head.unsynced { Err(Void::NotInSync.into()) } else { Ok(head.count) }
 }
 
 /// Orders what the feed lists and we do not have: a by-key read, or a resync if it is very much.
