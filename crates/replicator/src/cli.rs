@@ -3,6 +3,7 @@
 //! Commands that change something beside a running daemon leave a request in the database, and the daemon that
 //! holds the feed's lease carries it out; see `commands`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     Healthcheck(Healthcheck),
     /// Serve a simulated feed
     Simulate(Simulate),
+    /// Prove that nothing is lost and nothing wrongly purged: random histories, random faults, row-for-row equality
+    #[command(after_help = prove_clocks())]
+    Prove(Prove),
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +243,51 @@ pub(crate) struct Simulate {
     /// How many bytes of JSON a listing has, on average and without its media
     #[arg(long, default_value_t = 8_000, value_name = "BYTES")]
     pub(crate) listing_bytes: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// The seeds to try, the last one not included; a number alone is one seed
+    #[arg(long, default_value = "0..20", value_name = "A..B", value_parser = seeds)]
+    pub(crate) seeds: Range<u64>,
+    /// Steps of each random history
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    pub(crate) steps: u16,
+    /// The most instances of the program on one feed; each seed draws how many
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub(crate) instances: u8,
+    /// How many seeds are tried at a time, each with a Postgres of its own [default: two for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) lanes: Option<u8>,
+    /// Write a JSON report to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Keep the logs and configurations of failed seeds in this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Another version of this program, as a file: every second instance runs it, as during an upgrade
+    #[arg(long, value_name = "FILE")]
+    pub(crate) beside: Option<PathBuf>,
+    /// Do not look for the shortest beginning of a history that still fails
+    #[arg(long)]
+    pub(crate) no_shrink: bool,
+    /// End at the first failure
+    #[arg(long)]
+    pub(crate) first: bool,
+}
+
+/// `0..100`, or `17` for `17..18`.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let range = match text.split_once("..") {
+        Some((from, to)) => number(from).zip(number(to)).map(|(from, to)| from..to),
+        None => number(text).map(|seed| seed..seed.saturating_add(1)),
+    };
+    range.filter(|range| !range.is_empty()).ok_or_else(|| "write a range like 0..100, or one seed".to_owned())
+}
+
+fn prove_clocks() -> String {
+    format!("Clocks (and how the program is told):\n  {}", spark_prover::CLOCKS.join("\n  "))
 }
 
 #[cfg(test)]

@@ -89,6 +89,8 @@ pub enum Trouble {
     TooSlowAbove(usize),
     /// Lists come in no order and page by `$skip`, unless `$orderby` is given.
     Unsorted,
+    /// So many records of the page are left out; count and `nextLink` are right.
+    LeavesOut(usize),
     /// The page's records come in reverse; its `nextLink` is right.
     Reversed,
     /// The page's first record comes again at its end.
@@ -193,6 +195,7 @@ impl Trouble {
             Self::PartialExpansion(_) => "partial_expansion",
             Self::TooSlowAbove(_) => "too_slow_above",
             Self::Unsorted => "unsorted",
+            Self::LeavesOut(_) => "leaves_out",
             Self::Reversed => "reversed",
             Self::Doubled => "doubled",
             Self::ShuffledMembers => "shuffled_members",
@@ -259,6 +262,11 @@ impl Fault {
     pub fn forever(mut self) -> Self {
         self.left = None;
         self
+    }
+
+    /// The name of its trouble.
+    pub fn name(&self) -> &'static str {
+        self.trouble.name()
     }
 
     fn matches(&self, entry: &Entry) -> bool {

@@ -12,6 +12,7 @@ mod http;
 mod journal;
 mod market;
 mod odata;
+mod proxy;
 mod server;
 mod trap;
 mod world;
@@ -21,6 +22,7 @@ pub use self::{
     faults::{ErrorShape, Fault, Faults, InTrouble, Trouble},
     journal::{Entry, Journal},
     market::{Market, MarketSettings, Move},
+    proxy::{CommitTrouble, Proxy, Weather},
     server::{Settings, Simulator},
     trap::Trap,
     world::{PhotoChange, Resource, Shape, World},

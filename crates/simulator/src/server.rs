@@ -80,7 +80,7 @@ pub struct Simulator {
 
 #[derive(Debug)]
 struct Shared {
-    origin: String,
+    origin: Mutex<String>,
     token: Mutex<String>,
     world: World,
     journal: Journal,
@@ -109,7 +109,7 @@ impl Simulator {
         let made = tokio::task::spawn_blocking(move || World::new(seed, shape, census, window, clock));
         let world = made.await.map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
-            origin: format!("http://{address}"),
+            origin: Mutex::new(format!("http://{address}")),
             token: Mutex::new(settings.token),
             world: world.clone(),
             journal: Journal::default(),
@@ -124,7 +124,12 @@ impl Simulator {
 
     /// The address of the surface, without a slash at its end: what `base_url` is set to.
     pub fn base_url(&self) -> String {
-        format!("{}{PATH}", self.shared.origin)
+        format!("{}{PATH}", self.shared.origin())
+    }
+
+    /// Links name this origin from now on, as `http://127.0.0.1:PORT`: a relay stands before the simulator.
+    pub fn set_origin(&self, origin: &str) {
+        origin.clone_into(&mut self.shared.origin.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Where it listens.
@@ -177,6 +182,12 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Shared {
+    fn origin(&self) -> String {
+        self.origin.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -259,7 +270,8 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
             Answer { status: 200, content_type: "application/xml", body: odata::edmx(&inner), records: 0 }
         }
         Some(_) => {
-            let context = Context { origin: &shared.origin, number: entry.number, now, troubles };
+            let origin = shared.origin();
+            let context = Context { origin: &origin, number: entry.number, now, troubles };
             odata::answer(&inner, entry, &context)
         }
         None => refuse(404, 404, "No such path."),

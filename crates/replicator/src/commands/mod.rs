@@ -12,6 +12,7 @@ mod migrate;
 mod config;
 mod healthcheck;
 mod simulate;
+mod prove;
 
 use std::future::Future;
 
@@ -57,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Config(command) => config::run(&global, &command),
         Command::Healthcheck(arguments) => healthcheck::run(&global, &arguments),
         Command::Simulate(arguments) => block_on(simulate::run(&global, &arguments)),
+        Command::Prove(arguments) => block_on(prove::run(&arguments)),
     }
 }
 

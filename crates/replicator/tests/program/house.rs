@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 const LONGEST_FILE: usize = 500;
 
 /// A room, the rooms of ours that it may import, and the crates that belong to other rooms.
-const ROOMS: [(&str, &[&str], &[&str]); 6] = [
+const ROOMS: [(&str, &[&str], &[&str]); 7] = [
     ("domain", &[], &["tokio", "reqwest", "sqlx", "figment", "axum", "clap", "prometheus"]),
     ("fetcher", &["domain"], &["sqlx", "figment", "axum", "clap", "prometheus"]),
     ("store", &["domain"], &["reqwest", "figment", "axum", "clap", "prometheus"]),
     ("scheduler", &["domain", "fetcher", "store"], &["sqlx", "reqwest", "figment", "axum", "clap"]),
-    ("replicator", &["domain", "fetcher", "store", "scheduler", "simulator"], &["sqlx", "reqwest"]),
+    ("replicator", &["domain", "fetcher", "store", "scheduler", "simulator", "prover"], &["sqlx", "reqwest"]),
+    ("prover", &["simulator"], &["reqwest", "figment", "axum", "clap", "prometheus"]),
     ("simulator", &[], &["sqlx", "figment", "clap", "prometheus"]),
 ];
 

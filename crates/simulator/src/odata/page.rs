@@ -137,6 +137,13 @@ impl View<'_> {
         } else {
             link
         };
+        for trouble in troubles {
+            if let Trouble::LeavesOut(many) = trouble {
+                // From the middle: the page's last key is its link's.
+                let from = (records.len() / 2).saturating_sub(many / 2);
+                records.drain(from..(from + many).min(records.len()));
+            }
+        }
         if has(&Trouble::Reversed) {
             records.reverse();
         }

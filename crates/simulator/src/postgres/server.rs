@@ -40,7 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How a throw-away server is set up.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Whether commits reach the disk: only a test that pulls the plug needs it, and it costs time.
+    /// Whether commits reach the disk: only a test that pulls the plug needs it, and it costs time. They outlive
+    /// [`ThrowAwayPostgres::kill`] in any case.
     pub durable: bool,
     /// Postgres' `max_connections`.
     pub max_connections: u16,
@@ -118,6 +119,11 @@ impl ThrowAwayPostgres {
     pub fn tcp_url(&self, database: &str) -> Option<String> {
         let port = self.port;
         self.settings.tcp.then(|| format!("postgres://postgres@127.0.0.1:{port}/{database}"))
+    }
+
+    /// The port, of the socket and of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The folder with the socket, `data` and the server's `log`.
@@ -212,7 +218,6 @@ impl ThrowAwayPostgres {
         for (name, value) in [
             ("listen_addresses", listen),
             ("fsync", sync),
-            ("synchronous_commit", sync),
             ("full_page_writes", sync),
             ("max_connections", &self.settings.max_connections.to_string()),
             ("shared_buffers", "64MB"),

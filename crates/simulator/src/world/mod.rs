@@ -196,6 +196,13 @@ impl World {
         self.lock().true_records(resource, now).map(|(key, _)| key.to_owned()).collect()
     }
 
+    /// The same keys, each with its `ModificationTimestamp` in seconds since 1970.
+    pub fn stamps(&self, resource: Resource) -> Vec<(String, i64)> {
+        let now = self.clock.seconds();
+        let inner = self.lock();
+        inner.true_records(resource, now).map(|(key, record)| (key.to_owned(), record.modified)).collect()
+    }
+
     /// How many there are.
     pub fn count(&self, resource: Resource) -> usize {
         let now = self.clock.seconds();

@@ -1,0 +1,136 @@
+//! Tries seeds, several at a time, each lane with a Postgres of its own.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    Error,
+    history::History,
+    report::{Failure, Figures, Outcome, Report, SeedReport},
+    settings::{CLOCKS, Settings},
+    shrink,
+    stage::Lane,
+    system,
+    trial::{self, Verdict},
+};
+
+/// Hears about every seed as it is done.
+pub type Progress = Arc<dyn Fn(&SeedReport) + Send + Sync>;
+
+/// Tries all seeds. An error means that nothing could be tried; what the seeds came to is in the report.
+pub async fn prove(settings: Settings, progress: Progress) -> Result<Report, Error> {
+    let began = Instant::now();
+    let settings = Arc::new(settings);
+    let next = Arc::new(AtomicU64::new(settings.seeds.start));
+    let over = Arc::new(AtomicBool::new(false));
+    let seeds = settings.seeds.end.saturating_sub(settings.seeds.start);
+    let mut lanes = JoinSet::new();
+    for _ in 0..u64::try_from(settings.lanes).unwrap_or(1).min(seeds).max(1) {
+        let (settings, next, over) = (Arc::clone(&settings), Arc::clone(&next), Arc::clone(&over));
+        let progress = Arc::clone(&progress);
+        lanes.spawn(async move {
+            let mut lane = Lane::open(&settings).await?;
+            let mut done = Vec::new();
+            loop {
+                let seed = next.fetch_add(1, Ordering::SeqCst);
+                if seed >= settings.seeds.end || over.load(Ordering::SeqCst) {
+                    return Ok::<_, Error>(done);
+                }
+                let report = try_seed(&settings, seed, &lane).await;
+                progress(&report);
+                match report.outcome {
+                    Outcome::Held => {}
+                    Outcome::Broken(_) => {
+                        over.fetch_or(settings.stop_at_first, Ordering::SeqCst);
+                    }
+                    // Whatever broke the lane's server, the next seed gets a new one.
+                    Outcome::NotTried { .. } => lane = Lane::open(&settings).await?,
+                }
+                done.push(report);
+            }
+        });
+    }
+    let mut reports = Vec::new();
+    while let Some(lane) = lanes.join_next().await {
+        reports.extend(lane??);
+    }
+    reports.sort_by_key(|report| report.seed);
+    let mut totals = Figures::default();
+    reports.iter().for_each(|report| totals.add(&report.figures));
+    Ok(Report {
+        program: settings.program.display().to_string(),
+        clocks: CLOCKS,
+        steps: settings.steps,
+        seconds: began.elapsed().as_secs_f64(),
+        totals,
+        seeds: reports,
+    })
+}
+
+async fn try_seed(settings: &Settings, seed: u64, lane: &Arc<Lane>) -> SeedReport {
+    let began = Instant::now();
+    let history = History::draw(seed, settings.steps, settings);
+    let (outcome, figures) = match judge(settings, &history, lane).await {
+        Ok(judged) => judged,
+        Err(error) => (Outcome::NotTried { why: chain(&error) }, Figures::default()),
+    };
+    SeedReport { seed, outcome, seconds: began.elapsed().as_secs_f64(), figures }
+}
+
+async fn judge(
+    settings: &Settings,
+    history: &History,
+    lane: &Arc<Lane>,
+) -> Result<(Outcome, Figures), Error> {
+    let scratch = tempfile::tempdir().map_err(system("make a folder"))?;
+    let folder = match &settings.keep {
+        Some(keep) => keep.join(format!("seed-{}", history.seed)),
+        None => scratch.path().to_path_buf(),
+    };
+    let Verdict { accusations, figures } = trial::hold(settings, history, lane, &folder).await?;
+    if accusations.is_empty() {
+        if settings.keep.is_some() {
+            std::fs::remove_dir_all(&folder).map_err(system("remove a trial's folder"))?;
+        }
+        return Ok((Outcome::Held, figures));
+    }
+    let (shortest_prefix, shorter) = if settings.shrink {
+        shrink::shortest(settings, history, lane, &folder.join("shorter")).await?
+    } else {
+        (history.steps.len(), None)
+    };
+    let accusations = shorter.map_or(accusations, |verdict| verdict.accusations);
+    let failure = Failure {
+        accusations: Failure::accusations(&accusations),
+        shortest_prefix,
+        steps: history.steps[..shortest_prefix]
+            .iter()
+            .map(|step| format!("after {} ms: {:?}", step.after.as_millis(), step.deed))
+            .collect(),
+        climate: format!("{:?}", history.climate),
+        folder: settings.keep.is_some().then(|| shown(folder)),
+    };
+    Ok((Outcome::Broken(failure), figures))
+}
+
+fn shown(folder: PathBuf) -> String {
+    folder.display().to_string()
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

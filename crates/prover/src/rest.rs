@@ -1,0 +1,123 @@
+//! Waits until nothing is left to do.
+//!
+//! Rest is asked of the replicator's own tables, as an operator would; whether it is the right rest is the
+//! judge's affair.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
+
+use crate::{
+    Error,
+    chronicle::Moment,
+    settings::{CACHE_WINDOW, FEED},
+    sql,
+    trial::Trial,
+};
+
+/// How long a healed feed may take to come to rest.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What is not at rest, a line each; `$2` is when the last stale cache had become fresh.
+const RESTLESS: &str = "
+    with wanted (resource, job) as (values
+        ('Property', 'update'), ('Member', 'update'), ('Office', 'update'), ('Teams', 'update'), ('OpenHouse', 'update'),
+        ('Property', 'lookback'), ('Member', 'lookback'), ('Office', 'lookback'), ('Teams', 'lookback'),
+        ('OpenHouse', 'lookback'), ('Property', 'purge'), ('Member', 'purge'), ('Office', 'purge'), ('Teams', 'purge'),
+        ('OpenHouse', 'purge'), ('Lookup', 'lookups'))
+    select job || ' of ' || resource || ' has not succeeded' from wanted w
+    where not exists (select from replicator.job_run r where r.feed = $1 and r.resource = w.resource and r.job = w.job
+                      and r.outcome = 'success' and r.began_at > $2)
+    union all select 'media and relations are due: ' || count(*) from replicator.relation_set
+        where feed = $1 and (due_at is not null or after_sweep) having count(*) > 0
+    union all select 'keys are to be read again: ' || string_agg(resource || ' ' || key || ' (' || reason || ')', ', ')
+        from replicator.reread where feed = $1 having count(*) > 0
+    union all select 'request ' || request || ' of an operator is open: ' || kind from replicator.operator_request
+        where feed = $1 and finished_at is null
+    union all select resource || ' is turned off: ' || off_reason from replicator.resource
+        where feed = $1 and off_at is not null
+    union all select resource || ' was never downloaded' from replicator.resource
+        where feed = $1 and initial_download_completed_at is null
+    union all select 'the feed is blocked: ' || blocked_reason from replicator.feed
+        where feed = $1 and blocked_at is not null
+    union all select 'the feed is paused' from replicator.feed where feed = $1 and paused_at is not null
+    union all select 'plan ' || plan || ' for ' || resource || ' waits' from replicator.purge_plan
+        where feed = $1 and state = 'open' and cardinality(keys) > 0
+    union all select 'quarantined: ' || resource || ' ' || identity || ': ' || message from replicator.quarantine
+        where feed = $1";
+/// Plans that a person has to approve: the trial approves them all, since nothing lies any more.
+const REFUSED: &str = "select plan from replicator.purge_plan
+    where feed = $1 and state = 'open' and refusal is not null and cardinality(keys) > 0
+        and (approval_expires_at is null or approval_expires_at < clock_timestamp()) and created_at > $2";
+const LOOKED_BACK: &str = "select count(distinct resource) >= 5 from replicator.job_run
+    where feed = $1 and job = 'lookback' and outcome = 'success' and began_at > $2";
+
+impl Trial<'_> {
+    /// Lets the daemons work until nothing is due; otherwise what still is.
+    pub(crate) async fn come_to_rest(&mut self, healed: Moment) -> Result<Option<String>, Error> {
+        let window = i64::try_from(CACHE_WINDOW.as_micros()).unwrap_or(i64::MAX);
+        let fresh = chrono::DateTime::from_timestamp_micros(healed + window).unwrap_or_default();
+        let until = Instant::now() + PATIENCE;
+        self.pass(CACHE_WINDOW + Duration::from_millis(100)).await?;
+        let mut connection = self.stage.connect().await?;
+        let mut asked = BTreeMap::new();
+        loop {
+            let restless: Vec<String> = sqlx::query_scalar(RESTLESS)
+                .bind(FEED)
+                .bind(fresh)
+                .fetch_all(&mut connection)
+                .await
+                .map_err(sql("ask what is due"))?;
+            if restless.is_empty() {
+                let _ = connection.close().await;
+                return Ok(None);
+            }
+            if Instant::now() > until {
+                return Ok(Some(restless.join("; ")));
+            }
+            self.push_on(&mut connection, fresh, &mut asked).await?;
+            self.pass(LOOK).await?;
+        }
+    }
+
+    /// Does what an operator would: orders a look-back, approves what waits for an approval. Each again after a
+    /// while, for a command can be lost with the daemon that was to carry it out.
+    async fn push_on(
+        &mut self,
+        connection: &mut PgConnection,
+        fresh: chrono::DateTime<chrono::Utc>,
+        asked: &mut BTreeMap<String, Instant>,
+    ) -> Result<(), Error> {
+        let mut orders: Vec<Vec<String>> = Vec::new();
+        let done: bool = sqlx::query_scalar(LOOKED_BACK)
+            .bind(FEED)
+            .bind(fresh)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(sql("ask for look-backs"))?;
+        if !done {
+            orders.push(["once", "lookback", "--feed", FEED].map(str::to_owned).to_vec());
+        }
+        let refused: Vec<i64> = sqlx::query_scalar(REFUSED)
+            .bind(FEED)
+            .bind(fresh)
+            .fetch_all(connection)
+            .await
+            .map_err(sql("ask for refused plans"))?;
+        for plan in refused {
+            orders.push(["purge", "approve", &plan.to_string(), "--feed", FEED].map(str::to_owned).to_vec());
+        }
+        for order in orders {
+            let words: Vec<&str> = order.iter().map(String::as_str).collect();
+            let name = words.join(" ");
+            let again = asked.get(&name).is_none_or(|at| at.elapsed() > Duration::from_secs(10));
+            if again {
+                asked.insert(name, Instant::now());
+                self.command(&words)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What is proved, how long, and which clocks run fast for it.
+
+use std::{ops::Range, path::PathBuf, time::Duration};
+
+/// The feed's name in every configuration.
+pub(crate) const FEED: &str = "proved";
+/// The one token that is right at first.
+pub(crate) const TOKEN: &str = "prover-token-4f1d";
+
+/// The cache window that the program is told; the guide's is 20 minutes.
+pub(crate) const CACHE_WINDOW: Duration = Duration::from_secs(3);
+/// How long the simulator's caches are stale at most. Its stamps are whole seconds, hence the rest.
+pub(crate) const STALE_FOR: Duration = Duration::from_secs(2);
+/// How far the feed's clock is stepped; the guide's window is to this as the program's is to 10 minutes.
+pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(1);
+/// How far a feed's clock may be off all the time. Not scaled: only differences matter.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(10);
+
+/// Which clocks are scaled, and how the program is told: a line each, for the report and `--help`.
+pub const CLOCKS: &[&str] = &[
+    "cache window, overlap, margins and second reads: 3 s instead of 20 min (cache_window)",
+    "updates: every second instead of every 5 min (update_every)",
+    "sweeps: every 3 s instead of nightly (purge_at)",
+    "lookups and metadata: every 5 s instead of daily (timing.daily_every)",
+    "waits after failures: 0.2 s instead of 1 min (timing.retry_unit); blocked feeds are probed every 0.5 s instead of 15 min",
+    "one request: 1 s to connect, 2 s to read, retries from 5 ms on (requests.*); silence after 429: 0.5 s instead of 5 min",
+    "the feed's caches are stale for up to 2 s, its clock steps by 1 s (simulator)",
+    "not scaled: the lease (2 s, 8 s, 0.5 s), the budget's window, TCP, Postgres' limits (5 s a statement), the skew of the feed's clock",
+];
+
+/// What to prove and with what.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program, as a file.
+    pub program: PathBuf,
+    /// Another version of it: every second instance runs this one.
+    pub other_program: Option<PathBuf>,
+    /// Variables that every instance is started with: a breakage, for one.
+    pub environment: Vec<(String, String)>,
+    /// Points at which an instance may be told to kill itself, if the program has them.
+    pub failpoints: Vec<String>,
+    /// A PgBouncer: if there is one, the instances meet Postgres through it, in transaction mode.
+    pub pgbouncer: Option<PathBuf>,
+    /// The seeds.
+    pub seeds: Range<u64>,
+    /// Steps of each history.
+    pub steps: usize,
+    /// The most instances of the program on one feed; each seed draws how many.
+    pub instances: usize,
+    /// How many seeds are tried at a time.
+    pub lanes: usize,
+    /// Where the traces of failed seeds are kept; nowhere if not said.
+    pub keep: Option<PathBuf>,
+    /// Whether the shortest failing prefix is looked for.
+    pub shrink: bool,
+    /// Whether the first failure ends it all.
+    pub stop_at_first: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("spark-replicator"),
+            other_program: None,
+            environment: Vec::new(),
+            failpoints: Vec::new(),
+            pgbouncer: None,
+            seeds: 0..20,
+            steps: 40,
+            instances: 1,
+            lanes: 4,
+            keep: None,
+            shrink: true,
+            stop_at_first: false,
+        }
+    }
+}
+
+/// The configuration of one instance.
+pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, climate: &Climate) -> String {
+    let Climate { page_size, requests_per_5_minutes, key_paging, sweep_timestamps, .. } = climate;
+    let paging = if *key_paging { "key" } else { "next_link" };
+    format!(
+        "[database]\nurl = '{database}'\n\
+         [server]\nlisten = '127.0.0.1:0'\n\
+         [log]\nformat = 'json'\nfilter = 'info,spark_scheduler=debug,spark_store=debug'\n\
+         [feeds.{FEED}]\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
+         page_size = {page_size}\nrequests_per_5_minutes = {requests_per_5_minutes}\n\
+         update_every = '1s'\ncache_window = '{}s'\npurge_at = '*/3 * * * * *'\n\
+         sweep_timestamps = {sweep_timestamps}\n\
+         [feeds.{FEED}.relations]\nProperty = ['Media', 'Room', 'Unit']\nMember = ['Media']\nOffice = ['Media']\n\
+         [feeds.{FEED}.requests]\nconnect_timeout = '1s'\nread_timeout = '2s'\ntotal_timeout = '6s'\n\
+         backoff_base = '5ms'\nbackoff_cap = '50ms'\nsync_wait = '100ms'\nsync_patience = '500ms'\n\
+         throttled_silence = '500ms'\n\
+         [feeds.{FEED}.timing]\nlookback_at = '0 4 1 1 *'\ndaily_every = '5s'\nrefusal_gap = '300ms'\n\
+         probe_every = '500ms'\nretry_unit = '200ms'\n",
+        CACHE_WINDOW.as_secs()
+    )
+}
+
+/// What is drawn once for a seed and lasts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Climate {
+    pub(crate) listings: usize,
+    pub(crate) page_size: usize,
+    pub(crate) requests_per_5_minutes: u32,
+    pub(crate) key_paging: bool,
+    pub(crate) sweep_timestamps: bool,
+    /// Whether the simulator's caches are stale by chance, for up to a second.
+    pub(crate) stale_caches: bool,
+    /// How far the feed's clock is ahead.
+    pub(crate) clock_skew_seconds: i64,
+    /// `read committed`, or what an administrator may have set instead.
+    pub(crate) isolation: &'static str,
+    pub(crate) instances: usize,
+}

@@ -1,0 +1,139 @@
+//! Where a trial takes place: a simulated feed and a Postgres, relays before both, and the instances between.
+
+mod lane;
+mod instance;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use spark_simulator::{Proxy, Settings as SimulatorSettings, Shape, Simulator, Trap};
+use sqlx::{Connection, PgConnection};
+
+pub(crate) use self::{
+    instance::{End, Instance},
+    lane::Lane,
+};
+use crate::{
+    Error,
+    history::History,
+    settings::{self, Settings, TOKEN},
+    sql, system,
+};
+
+/// How long the relays and the machine may take for what takes no time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One trial's world.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) simulator: Simulator,
+    pub(crate) feed: Proxy,
+    pub(crate) trap: Trap,
+    /// One a instance, between it and Postgres.
+    pub(crate) postgres: Vec<Proxy>,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) database: String,
+    requests_per_5_minutes: u32,
+    folder: PathBuf,
+}
+
+impl Stage {
+    /// Sets the stage for a history; nothing is started yet.
+    pub(crate) async fn set(
+        settings: &Settings,
+        history: &History,
+        lane: Arc<Lane>,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        fs::create_dir_all(folder).map_err(system("make the trial's folder"))?;
+        let climate = &history.climate;
+        let database = lane.database(climate).await?;
+        let simulator = simulate(history).await.map_err(system("start the simulator"))?;
+        let relay = |to: SocketAddr| async move { Proxy::start(to).await.map_err(system("start a relay")) };
+        let feed = relay(simulator.address()).await?;
+        simulator.set_origin(&format!("http://{}", feed.address()));
+        let trap = Trap::start().await.map_err(system("start the trap"))?;
+        let token_file = folder.join("token");
+        fs::write(&token_file, TOKEN).map_err(system("write the token"))?;
+        let mut postgres = Vec::new();
+        let mut instances = Vec::new();
+        for number in 0..climate.instances {
+            let proxy = relay(lane.address()).await?;
+            let url = format!("postgres://{}@{}/{database}?sslmode=disable", Lane::role(number), proxy.address());
+            let config = folder.join(format!("instance-{number}.toml"));
+            let token_file = token_file.display().to_string();
+            let text = settings::configuration(&url, &simulator.base_url(), &token_file, climate);
+            fs::write(&config, text).map_err(system("write a configuration"))?;
+            let other = settings.other_program.as_ref().filter(|_| number % 2 == 1);
+            let program = other.unwrap_or(&settings.program).clone();
+            let log = folder.join(format!("instance-{number}.log"));
+            instances.push(Instance::new(program, config, log, settings.environment.clone()));
+            postgres.push(proxy);
+        }
+        let folder = folder.to_path_buf();
+        let requests_per_5_minutes = climate.requests_per_5_minutes;
+        Ok(Self { lane, simulator, feed, trap, postgres, instances, database, requests_per_5_minutes, folder })
+    }
+
+    /// The limit that the instances share.
+    pub(crate) const fn requests_per_5_minutes(&self) -> u32 {
+        self.requests_per_5_minutes
+    }
+
+    /// A connection of our own, past all relays.
+    pub(crate) async fn connect(&self) -> Result<PgConnection, Error> {
+        let url = self.lane.server().url(&self.database);
+        PgConnection::connect(&url).await.map_err(sql("connect to Postgres"))
+    }
+
+    /// Makes another token the right one, and writes it to the instances' file.
+    pub(crate) fn issue_token(&self, token: &str) -> Result<(), Error> {
+        self.simulator.set_token(token);
+        fs::write(self.folder.join("token"), token).map_err(system("write the token"))
+    }
+
+    /// A command beside the daemons, of the first instance's program; its output goes to a file of the trial.
+    pub(crate) fn command(&self, arguments: &[&str]) -> io::Result<Command> {
+        let said = fs::File::options().create(true).append(true).open(self.folder.join("commands.log"))?;
+        let instance = &self.instances[0];
+        let mut command = instance.program(arguments);
+        command.stdout(Stdio::from(said.try_clone()?)).stderr(Stdio::from(said));
+        Ok(command)
+    }
+
+    /// What everybody on the stage has said so far, with the name of each file.
+    pub(crate) fn said(&self) -> Vec<(String, String)> {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|file| {
+            let text = fs::read(file.path()).unwrap_or_default();
+            (file.file_name().to_string_lossy().into_owned(), String::from_utf8_lossy(&text).into_owned())
+        })
+        .collect()
+    }
+}
+
+async fn simulate(history: &History) -> io::Result<Simulator> {
+    let climate = &history.climate;
+    let clock = spark_simulator::Clock::default();
+    clock.set(clock.now() + TimeDelta::seconds(climate.clock_skew_seconds));
+    Simulator::start(SimulatorSettings {
+        token: TOKEN.to_owned(),
+        seed: history.seed,
+        listings: climate.listings,
+        open_houses: Some(climate.listings / 5),
+        shape: Shape { listing_bytes: 1_500, media_per_listing: 2, media_most: 4, ..Shape::small() },
+        cache_window: Duration::from_secs(u64::from(climate.stale_caches)),
+        clock,
+        ..SimulatorSettings::default()
+    })
+    .await
+}
