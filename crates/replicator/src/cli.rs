@@ -93,6 +93,10 @@ pub(crate) enum Command {
     /// Prove that nothing is lost and nothing wrongly purged: random histories, random faults, row-for-row equality
     #[command(after_help = prove_clocks())]
     Prove(Prove),
+    /// List the places at which a failpoint may kill the program
+    #[cfg(feature = "failpoints")]
+    #[command(hide = true)]
+    Failpoints,
 }
 
 #[derive(Debug, Args)]

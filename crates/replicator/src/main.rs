@@ -15,6 +15,8 @@ mod shutdown;
 mod systemd;
 mod clock;
 mod exit;
+#[cfg(feature = "failpoints")]
+mod sabotage;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 
 use spark_domain::Timestamp;
 
+use crate::boundary::{Boundary, durable};
 use crate::connection::Store;
 use crate::error::Error;
 use crate::text::micros;
@@ -51,7 +52,8 @@ impl Store {
             let block = micros(spacing).saturating_mul(i64::from(count));
             let mut unit = self.unit().await?;
             let reserve = sqlx::query_as(RESERVE).bind(key.as_slice()).bind(block);
-            let (now, next_free_at): (Timestamp, Timestamp) = reserve.fetch_one(unit.conn()).await?;
+            let (now, next_free_at): (Timestamp, Timestamp) =
+                durable(Boundary::ReserveRequests, reserve.fetch_one(unit.conn())).await?;
             unit.done();
             Ok(Reservation { now, first_at: next_free_at - TimeDelta::microseconds(block), count, spacing })
         })
@@ -64,7 +66,7 @@ impl Store {
         self.observed("state", async {
             let mut unit = self.unit().await?;
             let silence = sqlx::query_scalar(SILENCE).bind(key.as_slice()).bind(micros(silence));
-            let until = silence.fetch_one(unit.conn()).await?;
+            let until = durable(Boundary::SilenceRequests, silence.fetch_one(unit.conn())).await?;
             unit.done();
             Ok(until)
         })

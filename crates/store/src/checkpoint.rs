@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Row};
 use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, FeedName, Job, Resource, Timestamp, Walk};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -88,7 +89,7 @@ impl Store {
         self.observed("checkpoint", async {
             let mut writing = self.begin_write(lease).await?;
             write(writing.conn(), lease, resource, job, checkpoint).await?;
-            writing.commit().await
+            writing.commit(Boundary::SaveCheckpoint).await
         })
         .await
     }
@@ -117,7 +118,7 @@ impl Store {
             let order =
                 sqlx::query(DUE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(job.as_str());
             order.bind(due_at).execute(writing.conn()).await?;
-            writing.commit().await
+            writing.commit(Boundary::SetDue).await
         })
         .await
     }

@@ -19,6 +19,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, raw_sql};
 
 use spark_domain::Timestamp;
 
+use crate::boundary::{Boundary, durable};
 use crate::error::{Cause, Error};
 use crate::lease::Lease;
 
@@ -319,8 +320,8 @@ impl Writing {
     }
 
     /// Commits. After an error it is unknown whether the transaction took place; every caller may repeat it.
-    pub(crate) async fn commit(mut self) -> Result<(), Error> {
-        raw_sql(COMMIT).execute(self.unit.conn()).await?;
+    pub(crate) async fn commit(mut self, boundary: Boundary) -> Result<(), Error> {
+        durable(boundary, raw_sql(COMMIT).execute(self.unit.conn())).await?;
         self.unit.done();
         Ok(())
     }

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use spark_domain::{FeedName, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::{Store, Writing};
 use crate::error::Error;
 use crate::lease::Lease;
@@ -106,7 +107,7 @@ impl Store {
                     .execute(writing.conn())
                     .await?;
             }
-            writing.commit().await?;
+            writing.commit(Boundary::RegisterFeed).await?;
             Ok(before)
         })
         .await
@@ -129,7 +130,7 @@ impl Store {
             let mut writing = self.begin_write(lease).await?;
             let note = sqlx::query_scalar(REFUSE).bind(lease.feed().as_str());
             let first = note.fetch_optional(writing.conn()).await?.ok_or_else(|| unregistered(lease))?;
-            writing.commit().await?;
+            writing.commit(Boundary::NoteRefusal).await?;
             Ok(first)
         })
         .await
@@ -137,39 +138,45 @@ impl Store {
 
     /// Blocks the feed; the time of the first blocking stays.
     pub async fn block_feed(&self, lease: &Lease, reason: &str) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(BLOCK).bind(lease.feed().as_str()).bind(reason)).await
+        let block = sqlx::query(BLOCK).bind(lease.feed().as_str()).bind(reason);
+        self.set_feed(lease, Boundary::BlockFeed, block).await
     }
 
     /// Ends the blocking and forgets the refusals; writes nothing if there were none.
     pub async fn unblock_feed(&self, lease: &Lease) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(UNBLOCK).bind(lease.feed().as_str())).await
+        let unblock = sqlx::query(UNBLOCK).bind(lease.feed().as_str());
+        self.set_feed(lease, Boundary::UnblockFeed, unblock).await
     }
 
     /// Lets the feed rest.
     pub async fn pause_feed(&self, lease: &Lease, by: &str) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(PAUSE).bind(lease.feed().as_str()).bind(by)).await
+        let pause = sqlx::query(PAUSE).bind(lease.feed().as_str()).bind(by);
+        self.set_feed(lease, Boundary::PauseFeed, pause).await
     }
 
     /// Ends the rest.
     pub async fn resume_feed(&self, lease: &Lease) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(RESUME).bind(lease.feed().as_str())).await
+        let resume = sqlx::query(RESUME).bind(lease.feed().as_str());
+        self.set_feed(lease, Boundary::ResumeFeed, resume).await
     }
 
     /// Keeps the difference of the feed's clock to Postgres', in seconds; positive if the feed is ahead.
     pub async fn note_clock_skew(&self, lease: &Lease, seconds: f64) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(SKEW).bind(lease.feed().as_str()).bind(seconds)).await
+        let note = sqlx::query(SKEW).bind(lease.feed().as_str()).bind(seconds);
+        self.set_feed(lease, Boundary::NoteClockSkew, note).await
     }
 
     /// Replaces the configuration that the next [`Store::register_feed`] answers.
     pub async fn set_configuration(&self, lease: &Lease, configuration: &str) -> Result<(), Error> {
-        self.set_feed(lease, sqlx::query(CONFIGURATION).bind(lease.feed().as_str()).bind(configuration)).await
+        let set = sqlx::query(CONFIGURATION).bind(lease.feed().as_str()).bind(configuration);
+        self.set_feed(lease, Boundary::SetConfiguration, set).await
     }
 
-    async fn set_feed(&self, lease: &Lease, change: PgQuery) -> Result<(), Error> {
+    async fn set_feed(&self, lease: &Lease, boundary: Boundary, change: PgQuery) -> Result<(), Error> {
         self.observed("state", async {
             let mut writing: Writing = self.begin_write(lease).await?;
             change.execute(writing.conn()).await?;
-            writing.commit().await
+            writing.commit(boundary).await
         })
         .await
     }

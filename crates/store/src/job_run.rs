@@ -8,6 +8,7 @@ use sqlx::{PgConnection, Row};
 
 use spark_domain::{FeedName, Job, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -142,7 +143,7 @@ impl Store {
             let run = begin.bind(lease.holder()).fetch_one(writing.conn()).await?;
             sqlx::query(ATTEMPT).bind(feed).bind(resource).bind(job).execute(writing.conn()).await?;
             sqlx::query(ATTEMPT_RESOURCE).bind(feed).bind(resource).execute(writing.conn()).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::BeginRun).await?;
             Ok(RunId(run))
         })
         .await
@@ -167,7 +168,7 @@ impl Store {
                 settle.execute(writing.conn()).await?;
             }
             sqlx::query(FORGET).bind(feed).execute(writing.conn()).await?;
-            writing.commit().await
+            writing.commit(Boundary::EndRun).await
         })
         .await
     }

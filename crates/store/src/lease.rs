@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use spark_domain::{FeedName, Timestamp};
 
+use crate::boundary::{Boundary, durable};
 use crate::connection::Store;
 use crate::error::Error;
 use crate::text::micros;
@@ -107,7 +108,7 @@ impl Store {
             let mut unit = self.beat().await?;
             let release =
                 sqlx::query(RELEASE).bind(lease.feed.as_str()).bind(&lease.holder).bind(lease.epoch);
-            release.execute(unit.conn()).await?;
+            durable(Boundary::ReleaseLease, release.execute(unit.conn())).await?;
             unit.done();
             Ok(())
         })
@@ -130,7 +131,7 @@ impl Store {
     async fn take_first(&self, feed: &FeedName, holder: &str, life: Duration) -> Result<Option<i64>, Error> {
         let mut unit = self.beat().await?;
         let take = sqlx::query_scalar(TAKE_FIRST).bind(feed.as_str()).bind(holder).bind(micros(life));
-        let epoch = take.fetch_optional(unit.conn()).await?;
+        let epoch = durable(Boundary::TakeFirstLease, take.fetch_optional(unit.conn())).await?;
         unit.done();
         Ok(epoch)
     }
@@ -138,7 +139,8 @@ impl Store {
     async fn keep(&self, lease: &Lease, life: Duration) -> Result<bool, Error> {
         let mut unit = self.beat().await?;
         let keep = sqlx::query_scalar::<_, i64>(KEEP).bind(lease.feed.as_str()).bind(&lease.holder);
-        let kept = keep.bind(micros(life)).bind(lease.epoch).fetch_optional(unit.conn()).await?;
+        let keep = keep.bind(micros(life)).bind(lease.epoch);
+        let kept = durable(Boundary::KeepLease, keep.fetch_optional(unit.conn())).await?;
         unit.done();
         Ok(kept.is_some())
     }
@@ -153,7 +155,7 @@ impl Store {
             let take = sqlx::query_scalar(TAKE_OVER).bind(feed.as_str()).bind(holder).bind(micros(life));
             epoch = Some(take.fetch_one(unit.conn()).await?);
         }
-        unit.commit().await?;
+        unit.commit(Boundary::TakeOverLease).await?;
         Ok(epoch)
     }
 }

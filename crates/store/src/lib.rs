@@ -11,6 +11,9 @@
 
 #[macro_use]
 mod statements;
+mod boundary;
+#[cfg(feature = "failpoints")]
+pub mod failpoint;
 mod connection;
 mod error;
 mod text;

@@ -2,6 +2,7 @@
 
 use spark_domain::{FeedName, Hash, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -52,7 +53,7 @@ impl Store {
             let save = sqlx::query(SAVE).bind(lease.feed().as_str()).bind(hash.0.as_slice()).bind(document);
             save.execute(writing.conn()).await?;
             sqlx::query(FORGET).bind(lease.feed().as_str()).execute(writing.conn()).await?;
-            writing.commit().await
+            writing.commit(Boundary::SaveMetadata).await
         })
         .await
     }

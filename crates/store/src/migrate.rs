@@ -7,6 +7,7 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection, SqlSafeStr, raw_sql};
 
+use crate::boundary::{Boundary, durable};
 use crate::connection::Store;
 use crate::error::{Cause, Error, PostgresSaid};
 
@@ -40,7 +41,7 @@ impl Store {
         if !pending.is_empty() {
             migrator().run_direct(None, &mut *transaction, false).await?;
         }
-        transaction.commit().await?;
+        durable(Boundary::Migrate, transaction.commit()).await?;
         connection.close().await?;
         Ok(pending)
     }

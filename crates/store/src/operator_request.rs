@@ -9,6 +9,7 @@ use sqlx::postgres::PgRow;
 
 use spark_domain::{FeedName, Job, RecordKey, Resource, Timestamp};
 
+use crate::boundary::{Boundary, durable};
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -116,16 +117,15 @@ impl Store {
                 RequestKind::Repair { resource, key } => (None, Some(*resource), Some(key.as_str()), None),
             };
             let mut unit = self.unit().await?;
-            let request = sqlx::query_scalar(SUBMIT)
+            let submit = sqlx::query_scalar(SUBMIT)
                 .bind(feed.as_str())
                 .bind(kind.as_str())
                 .bind(job.map(Job::as_str))
                 .bind(resource.map(Resource::as_str))
                 .bind(key)
                 .bind(plan)
-                .bind(by)
-                .fetch_one(unit.conn())
-                .await?;
+                .bind(by);
+            let request = durable(Boundary::SubmitRequest, submit.fetch_one(unit.conn())).await?;
             unit.done();
             Ok(RequestId(request))
         })
@@ -162,7 +162,7 @@ impl Store {
                 }
             }
         }
-        writing.commit().await?;
+        writing.commit(Boundary::TakeRequests).await?;
         requests.sort_by_key(|request| request.id);
         Ok(requests)
     }
@@ -180,7 +180,7 @@ impl Store {
             let mut writing = self.begin_write(lease).await?;
             sqlx::query(FINISH).bind(feed).bind(id.0).bind(ok).bind(message).execute(writing.conn()).await?;
             sqlx::query(FORGET).bind(feed).execute(writing.conn()).await?;
-            writing.commit().await
+            writing.commit(Boundary::FinishRequest).await
         })
         .await
     }

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, Row};
 use spark_domain::record::{self, HASH_RECIPE};
 use spark_domain::{Hash, Relation, Resource, Shape};
 
+use crate::boundary::Boundary;
 use crate::columns::by_table::{RELATION_TABLES, is_shared};
 use crate::columns::{ByRelation, ByResource, COLUMNS_VERSION, Value, add, of_relation, of_resource};
 use crate::commit_page::lock_resource;
@@ -83,7 +84,7 @@ impl Store {
             let (columns, recipe, table, after): (Option<i32>, Option<i32>, Option<String>, Option<String>) =
                 sqlx::query_as(STATE).bind(feed).bind(word).fetch_one(&mut *connection).await?;
             if columns == Some(COLUMNS_VERSION) && recipe == Some(HASH_RECIPE) {
-                writing.commit().await?;
+                writing.commit(Boundary::RefillColumnsNot).await?;
                 return Ok(false);
             }
             let place = Place { table: place_of(table.as_deref()), after };
@@ -100,7 +101,7 @@ impl Store {
                 let done = sqlx::query(DONE).bind(feed).bind(word).bind(COLUMNS_VERSION).bind(HASH_RECIPE);
                 done.execute(&mut *connection).await?;
             }
-            writing.commit().await?;
+            writing.commit(Boundary::RefillColumns).await?;
             Ok(more)
         })
         .await

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use spark_domain::plan::reread::RereadReason;
 use spark_domain::{FeedName, Hash, RecordKey, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -98,7 +99,7 @@ impl Store {
                 .bind(due_at)
                 .execute(writing.conn())
                 .await?;
-            writing.commit().await
+            writing.commit(Boundary::AddRereads).await
         })
         .await
     }
@@ -132,7 +133,7 @@ impl Store {
                     .execute(writing.conn())
                     .await?;
             }
-            writing.commit().await
+            writing.commit(Boundary::SettleRereads).await
         })
         .await
     }

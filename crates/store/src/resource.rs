@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row};
 use spark_domain::walk::Paging;
 use spark_domain::{FeedName, KeyListForm, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::feed::PgQuery;
@@ -105,17 +106,20 @@ impl Store {
         resource: Resource,
         reason: &str,
     ) -> Result<(), Error> {
-        self.set_resource(lease, resource, of(lease, resource, TURN_OFF).bind(reason.to_owned())).await
+        let turn_off = of(lease, resource, TURN_OFF).bind(reason.to_owned());
+        self.set_resource(lease, resource, Boundary::TurnOffResource, turn_off).await
     }
 
     /// Asks for it again.
     pub async fn turn_on_resource(&self, lease: &Lease, resource: Resource) -> Result<(), Error> {
-        self.set_resource(lease, resource, of(lease, resource, TURN_ON)).await
+        let turn_on = of(lease, resource, TURN_ON);
+        self.set_resource(lease, resource, Boundary::TurnOnResource, turn_on).await
     }
 
     /// Keeps how it is paged.
     pub async fn set_paging(&self, lease: &Lease, resource: Resource, paging: Paging) -> Result<(), Error> {
-        self.set_resource(lease, resource, of(lease, resource, PAGING).bind(text::paging_word(paging))).await
+        let set = of(lease, resource, PAGING).bind(text::paging_word(paging));
+        self.set_resource(lease, resource, Boundary::SetPaging, set).await
     }
 
     /// Keeps how the server wants key lists spelled.
@@ -125,8 +129,8 @@ impl Store {
         resource: Resource,
         form: KeyListForm,
     ) -> Result<(), Error> {
-        self.set_resource(lease, resource, of(lease, resource, KEY_FORM).bind(text::key_form_word(form)))
-            .await
+        let set = of(lease, resource, KEY_FORM).bind(text::key_form_word(form));
+        self.set_resource(lease, resource, Boundary::SetKeyForm, set).await
     }
 
     /// Keeps the gap between `$count` and the keys listed, and answers how many sweeps in a row had this
@@ -143,20 +147,26 @@ impl Store {
                 sqlx::query_scalar(COUNT_GAP).bind(lease.feed().as_str()).bind(resource.as_str()).bind(gap);
             let sweeps =
                 note.fetch_optional(writing.conn()).await?.ok_or_else(|| unregistered(lease, resource))?;
-            writing.commit().await?;
+            writing.commit(Boundary::NoteCountGap).await?;
             Ok(sweeps)
         })
         .await
     }
 
-    async fn set_resource(&self, lease: &Lease, resource: Resource, change: PgQuery) -> Result<(), Error> {
+    async fn set_resource(
+        &self,
+        lease: &Lease,
+        resource: Resource,
+        boundary: Boundary,
+        change: PgQuery,
+    ) -> Result<(), Error> {
         self.observed("state", async {
             let mut writing = self.begin_write(lease).await?;
             let changed = change.execute(writing.conn()).await?;
             if changed.rows_affected() == 0 {
                 return Err(unregistered(lease, resource));
             }
-            writing.commit().await
+            writing.commit(boundary).await
         })
         .await
     }

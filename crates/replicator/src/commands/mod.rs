@@ -29,6 +29,8 @@ const MOST_THREADS: usize = 4;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
+    #[cfg(feature = "failpoints")]
+    crate::sabotage::arm()?;
     let Cli { global, command } = cli;
     match command {
         Command::Run => block_on(run::run(&global)),
@@ -59,6 +61,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Healthcheck(arguments) => healthcheck::run(&global, &arguments),
         Command::Simulate(arguments) => block_on(simulate::run(&global, &arguments)),
         Command::Prove(arguments) => block_on(prove::run(&arguments)),
+        #[cfg(feature = "failpoints")]
+        Command::Failpoints => {
+            print(&spark_store::failpoint::BOUNDARIES.join("\n"));
+            Ok(Exit::Done)
+        }
     }
 }
 

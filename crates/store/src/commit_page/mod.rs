@@ -20,6 +20,7 @@ use sqlx::PgConnection;
 
 use spark_domain::{Checkpoint, Job, Record, RecordKey, Rejected, Relation, Resource, Shape, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::columns::ByResource;
 use crate::connection::Store;
 use crate::error::Error;
@@ -119,7 +120,7 @@ impl Store {
         self.observed("upsert", async {
             let mut writing = self.begin_write(lease).await?;
             let outcome = commit(writing.conn(), lease, page).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::CommitPage).await?;
             Ok(outcome)
         })
         .await

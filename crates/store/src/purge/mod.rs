@@ -8,6 +8,7 @@ mod plan;
 
 use spark_domain::Resource;
 
+use crate::boundary::Boundary;
 use crate::columns::ByResource;
 use crate::commit_page::lock_resource;
 use crate::connection::Store;
@@ -112,7 +113,7 @@ impl Store {
             less.execute(writing.conn()).await?;
             let totals = RunTotals { deleted, ..RunTotals::default() };
             job_run::progress(writing.conn(), lease, run, &totals).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::ExecutePurge).await?;
             Ok(deleted)
         })
         .await

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 
 use spark_domain::{FeedName, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -106,7 +107,7 @@ impl Store {
             let (feed, word) = (lease.feed().as_str(), plan.resource.as_str());
             let approved = sqlx::query_scalar(APPROVED).bind(feed).bind(word).bind(plan.sweep.0);
             if approved.fetch_one(writing.conn()).await? {
-                writing.commit().await?;
+                writing.commit(Boundary::SavePlanNot).await?;
                 return Ok(None);
             }
             let supersede = sqlx::query(SUPERSEDE).bind(feed).bind(word).bind(plan.sweep.0);
@@ -126,7 +127,7 @@ impl Store {
                 .bind(plan.keys.iter().map(|each| each.ended).collect::<Vec<_>>())
                 .fetch_one(writing.conn())
                 .await?;
-            writing.commit().await?;
+            writing.commit(Boundary::SavePlan).await?;
             Ok(Some(PlanId(id)))
         })
         .await
@@ -161,7 +162,7 @@ impl Store {
                 .bind(by)
                 .bind(micros(for_));
             let resource: Option<String> = approve.fetch_optional(writing.conn()).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::ApprovePlan).await?;
             resource.as_deref().map(text::resource).transpose()
         })
         .await

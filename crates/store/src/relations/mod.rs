@@ -15,6 +15,7 @@ use spark_domain::plan::media::Due;
 use spark_domain::record::RelationSet;
 use spark_domain::{Checkpoint, Job, RecordKey, Relation, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::columns::{ByRelation, ByResource};
 use crate::commit_page;
 use crate::connection::Store;
@@ -158,7 +159,7 @@ impl Store {
             if let Some(position) = commit.checkpoint {
                 checkpoint::write(connection, lease, commit.resource, commit.job, position).await?;
             }
-            writing.commit().await?;
+            writing.commit(Boundary::CommitRelations).await?;
             Ok(outcome)
         })
         .await
@@ -169,7 +170,7 @@ impl Store {
         self.observed("relations", async {
             let mut writing = self.begin_write(lease).await?;
             let more = state::wake(writing.conn(), lease, resource).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::WakeRelationsAfterSweep).await?;
             Ok(more)
         })
         .await

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use spark_domain::{Checkpoint, Job, RecordKey, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::columns::ByResource;
 use crate::commit_page::lock_resource;
 use crate::connection::Store;
@@ -80,13 +81,13 @@ impl Store {
                 .fetch_optional(writing.conn())
                 .await?;
             if let Some(sweep) = resumed {
-                writing.commit().await?;
+                writing.commit(Boundary::BeginSweepAgain).await?;
                 return Ok(SweepId(sweep));
             }
             sqlx::query(DROP_KEYS).bind(feed).bind(word).execute(writing.conn()).await?;
             let open = sqlx::query_scalar(OPEN).bind(feed).bind(word).bind(job.as_str()).bind(began_at);
             let sweep = open.fetch_one(writing.conn()).await?;
-            writing.commit().await?;
+            writing.commit(Boundary::BeginSweep).await?;
             Ok(SweepId(sweep))
         })
         .await
@@ -114,7 +115,7 @@ impl Store {
             let totals = RunTotals { pages: 1, ..RunTotals::default() };
             job_run::progress(writing.conn(), lease, run, &totals).await?;
             checkpoint::write(writing.conn(), lease, resource, job, checkpoint).await?;
-            writing.commit().await
+            writing.commit(Boundary::StageKeys).await
         })
         .await
     }
@@ -147,7 +148,7 @@ impl Store {
                         .await?;
                 }
             }
-            writing.commit().await
+            writing.commit(Boundary::FinishSweep).await
         })
         .await
     }

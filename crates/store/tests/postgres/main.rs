@@ -5,6 +5,7 @@ mod harness;
 
 mod migrations;
 mod statements;
+mod boundaries;
 mod errors;
 mod leases;
 mod cancelled;
