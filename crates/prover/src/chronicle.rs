@@ -81,7 +81,10 @@ impl Chronicle {
 /// Whether a record was certainly there all the time from one moment to another.
 pub(crate) fn present_throughout(versions: &[Version], from: Moment, to: Moment) -> bool {
     let Some(first) = versions.iter().rposition(|version| version.latest <= from) else { return false };
-    versions[first..].iter().take_while(|version| version.earliest <= to).all(|version| version.stamp.is_some())
+    versions[first..]
+        .iter()
+        .take_while(|version| version.earliest <= to)
+        .all(|version| version.stamp.is_some())
 }
 
 #[cfg(test)]

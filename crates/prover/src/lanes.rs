@@ -19,7 +19,7 @@ use crate::{
     shrink,
     stage::Lane,
     system,
-    trial::{self, Verdict},
+    trial::{self, Plot, Verdict},
 };
 
 /// Hears about every seed as it is done.
@@ -95,7 +95,7 @@ async fn judge(
         Some(keep) => keep.join(format!("seed-{}", history.seed)),
         None => scratch.path().to_path_buf(),
     };
-    let Verdict { accusations, figures } = trial::hold(settings, history, lane, &folder).await?;
+    let Verdict { accusations, figures } = trial::hold(settings, history, lane, &folder, Plot::Steps).await?;
     if accusations.is_empty() {
         if settings.keep.is_some() {
             std::fs::remove_dir_all(&folder).map_err(system("remove a trial's folder"))?;

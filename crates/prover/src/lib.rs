@@ -17,11 +17,13 @@ mod trial;
 mod rest;
 mod judge;
 mod shrink;
+mod points;
 mod report;
 mod lanes;
 
 pub use self::{
     lanes::{Progress, prove},
+    points::{PointsReport, prove_points},
     report::{Failure, Outcome, Report, SeedReport},
     settings::{CLOCKS, Settings},
 };

@@ -10,7 +10,7 @@ use crate::{
     history::History,
     settings::Settings,
     stage::Lane,
-    trial::{self, Verdict},
+    trial::{self, Plot, Verdict},
 };
 
 const TRIALS: usize = 2;
@@ -30,7 +30,7 @@ pub(crate) async fn shortest(
         let mut broken = None;
         for attempt in 0..TRIALS {
             let folder = folder.join(format!("first-{half}-{attempt}"));
-            let verdict = trial::hold(settings, &beginning, lane, &folder).await?;
+            let verdict = trial::hold(settings, &beginning, lane, &folder, Plot::Steps).await?;
             if !verdict.accusations.is_empty() {
                 broken = Some(verdict);
                 break;

@@ -1,12 +1,6 @@
 //! One history from its first step to its verdict.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    process::Child,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, process::Child, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use spark_simulator::{Resource, Weather, World};
@@ -20,7 +14,7 @@ use crate::{
     judge::{self, Accusation},
     report::Figures,
     settings::{FEED, Settings, TOKEN},
-    stage::{End, Lane, PATIENCE, Stage},
+    stage::{End, FAILPOINT, Lane, PATIENCE, Stage},
     system,
 };
 
@@ -46,7 +40,9 @@ pub(crate) struct Trial<'a> {
     pub(crate) endings: Vec<(Instant, Ending)>,
     /// Where an instance's next start is to fail.
     pub(crate) failpoints: Vec<Option<String>>,
-    restarts: Vec<Option<Instant>>,
+    /// Where commands beside the daemon are to fail.
+    pub(crate) command_failpoint: Option<String>,
+    pub(crate) restarts: Vec<Option<Instant>>,
     commands: Vec<Child>,
     accusations: Vec<Accusation>,
     pub(crate) figures: Figures,
@@ -70,12 +66,22 @@ pub(crate) struct Verdict {
     pub(crate) figures: Figures,
 }
 
+/// What is lived through.
+#[derive(Debug)]
+pub(crate) enum Plot<'a> {
+    /// The steps of the history.
+    Steps,
+    /// A kill at each of these points, one after the other.
+    Points { points: &'a [String], reached: &'a mut Vec<String> },
+}
+
 /// Lives through a history on a lane's server; what is said is kept in `folder`.
 pub(crate) async fn hold(
     settings: &Settings,
     history: &History,
     lane: &Arc<Lane>,
     folder: &Path,
+    plot: Plot<'_>,
 ) -> Result<Verdict, Error> {
     let stage = Stage::set(settings, history, Arc::clone(lane), folder).await?;
     let database = stage.database.clone();
@@ -89,12 +95,13 @@ pub(crate) async fn hold(
         held_back: Vec::new(),
         endings: Vec::new(),
         failpoints: vec![None; history.climate.instances],
+        command_failpoint: None,
         restarts: vec![None; history.climate.instances],
         commands: Vec::new(),
         accusations: Vec::new(),
         figures: Figures::default(),
     };
-    let lived = trial.live().await;
+    let lived = trial.live(plot).await;
     let Trial { accusations, figures, stage, .. } = trial;
     drop(stage);
     lived?;
@@ -103,16 +110,21 @@ pub(crate) async fn hold(
 }
 
 impl Trial<'_> {
-    async fn live(&mut self) -> Result<(), Error> {
+    async fn live(&mut self, plot: Plot<'_>) -> Result<(), Error> {
         let began = Instant::now();
         self.chronicle.look(&self.stage.simulator.world().clone(), &BTreeSet::new());
-        for number in 0..self.stage.instances.len() {
-            self.stage.instances[number].start(None)?;
-        }
-        for step in &self.history.steps {
-            self.pass(step.after).await?;
-            *self.figures.deeds.entry(step.deed.kind()).or_default() += 1;
-            self.act(&step.deed).await?;
+        match plot {
+            Plot::Points { points, reached } => self.die_everywhere(points, reached).await?,
+            Plot::Steps => {
+                for instance in &mut self.stage.instances {
+                    instance.start(None)?;
+                }
+                for step in &self.history.steps {
+                    self.pass(step.after).await?;
+                    *self.figures.deeds.entry(step.deed.kind()).or_default() += 1;
+                    self.act(&step.deed).await?;
+                }
+            }
         }
         let healed = self.heal().await?;
         self.figures.chaos_seconds = began.elapsed().as_secs_f64();
@@ -179,6 +191,7 @@ impl Trial<'_> {
     /// Starts a command beside the daemons; nobody waits for it.
     pub(crate) fn command(&mut self, arguments: &[&str]) -> Result<(), Error> {
         let mut command = self.stage.command(arguments).map_err(system("prepare a command"))?;
+        command.envs(self.command_failpoint.as_ref().map(|point| (FAILPOINT, point)));
         self.commands.push(command.spawn().map_err(system("start a command"))?);
         Ok(())
     }
@@ -246,7 +259,10 @@ impl Trial<'_> {
                     self.accuse(judge::STAYS_UP, format!("instance {number} at SIGTERM: {how}"));
                 }
                 if Instant::now() > until {
-                    self.accuse(judge::STAYS_UP, format!("instance {number} did not end within 35 s of SIGTERM"));
+                    self.accuse(
+                        judge::STAYS_UP,
+                        format!("instance {number} did not end within 35 s of SIGTERM"),
+                    );
                     break;
                 }
                 sleep(TICK).await;

@@ -278,6 +278,10 @@ pub(crate) struct Prove {
     /// End at the first failure
     #[arg(long)]
     pub(crate) first: bool,
+    /// Instead of random histories: kill the program on either side of every commit
+    #[cfg(feature = "failpoints")]
+    #[arg(long)]
+    pub(crate) points: bool,
 }
 
 /// `0..100`, or `17` for `17..18`.

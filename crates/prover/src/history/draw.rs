@@ -40,6 +40,7 @@ fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
         clock_skew_seconds: pick(chance, &[0, 0, 0, skew, -skew]),
         isolation: pick(chance, &["read committed", "read committed", "repeatable read", "serializable"]),
         instances: chance.usize(1..=settings.instances.max(1)),
+        short_lease: false,
     }
 }
 
@@ -180,7 +181,8 @@ fn postgres(chance: &mut Rng, instance: usize) -> PostgresDeed {
         16..22 => PostgresDeed::Away(milliseconds(chance, 300, 4_000)),
         22..30 => PostgresDeed::Full(milliseconds(chance, 300, 3_000)),
         30..42 => {
-            let table = pick(chance, &["mls.property", "mls.media", "replicator.checkpoint", "replicator.lease"]);
+            let table =
+                pick(chance, &["mls.property", "mls.media", "replicator.checkpoint", "replicator.lease"]);
             PostgresDeed::Lock(table, milliseconds(chance, 200, 6_000))
         }
         42..50 => PostgresDeed::Terminate,

@@ -79,7 +79,9 @@ pub(crate) enum FeedDeed {
     Refuse(Option<Duration>),
     /// A new token is issued and written into the token's file.
     NewToken(u64),
-    StepClock { forward: bool },
+    StepClock {
+        forward: bool,
+    },
 }
 
 /// At Postgres, and on the way to it.
@@ -106,7 +108,11 @@ pub(crate) enum ProcessDeed {
     /// Stopped for longer than its lease lives, and woken again.
     Freeze(usize, Duration),
     /// Killed and started so that it kills itself at this point, passed for the nth time.
-    FailAt { instance: usize, point: u64, pass: u32 },
+    FailAt {
+        instance: usize,
+        point: u64,
+        pass: u32,
+    },
 }
 
 /// By a person beside the daemon.

@@ -77,17 +77,18 @@ fn compare(
     }
 }
 
-async fn records(connection: &mut PgConnection, resource: Resource) -> Result<BTreeMap<String, Value>, Error> {
+async fn records(
+    connection: &mut PgConnection,
+    resource: Resource,
+) -> Result<BTreeMap<String, Value>, Error> {
     // What a person asks by the typed stamp must be what stands in the body.
     let sentence = format!(
         "select key, body from mls.{} where modified_at is not distinct from
              (body->>'ModificationTimestamp')::timestamptz",
         table(resource)
     );
-    let rows: Vec<(String, Value)> = sqlx::query_as(AssertSqlSafe(sentence))
-        .fetch_all(connection)
-        .await
-        .map_err(sql("read the rows"))?;
+    let rows: Vec<(String, Value)> =
+        sqlx::query_as(AssertSqlSafe(sentence)).fetch_all(connection).await.map_err(sql("read the rows"))?;
     Ok(rows.into_iter().collect())
 }
 

@@ -39,7 +39,9 @@ pub(super) async fn wrong_purges(
         let began = began.unwrap_or(at) - CACHE_WINDOW;
         let versions = chronicle.of(resource, &key);
         if present_throughout(versions, began.timestamp_micros(), at.timestamp_micros()) {
-            found.push(format!("{resource:?} {key} was purged at {at}, and the feed had it all the time since {began}"));
+            found.push(format!(
+                "{resource:?} {key} was purged at {at}, and the feed had it all the time since {began}"
+            ));
         }
     }
     let silent: Vec<(String, String)> = sqlx::query_as(
@@ -50,7 +52,8 @@ pub(super) async fn wrong_purges(
     .fetch_all(connection)
     .await
     .map_err(sql("read the deletions"))?;
-    found.extend(silent.into_iter().map(|(table, key)| format!("mls.{table} lost {key} without a tombstone")));
+    found
+        .extend(silent.into_iter().map(|(table, key)| format!("mls.{table} lost {key} without a tombstone")));
     Ok(found)
 }
 
@@ -94,7 +97,8 @@ pub(super) async fn false_claims(
             }
         }
         // A list that was cut may lack what could have left while it was read; the next sweep finds it.
-        let was_cut = cut_lists.iter().any(|(about, when)| *about == resource && *when < at.timestamp_micros());
+        let was_cut =
+            cut_lists.iter().any(|(about, when)| *about == resource && *when < at.timestamp_micros());
         if !was_cut || missing.len() > (keys.len() / 100).max(10) {
             found.append(&mut missing);
         }
@@ -223,11 +227,10 @@ pub(super) async fn short_lists(
             continue;
         }
         let list = lists.get(&(name.clone(), sweep));
-        let living = chronicle.records(resource).filter(|(_, versions)| present_throughout(versions, from, to));
-        let missing: HashSet<&str> = living
-            .map(|(key, _)| key)
-            .filter(|key| list.is_none_or(|list| !list.contains(*key)))
-            .collect();
+        let living =
+            chronicle.records(resource).filter(|(_, versions)| present_throughout(versions, from, to));
+        let missing: HashSet<&str> =
+            living.map(|(key, _)| key).filter(|key| list.is_none_or(|list| !list.contains(*key))).collect();
         let fresh = chronicle.records(resource).filter(|(_, versions)| {
             versions.iter().any(|version| version.latest >= from && version.earliest <= to)
         });

@@ -27,7 +27,9 @@ pub(super) fn too_many(stage: &Stage, figures: &mut Figures) -> Vec<String> {
             let arrived = last - first + 1;
             #[expect(clippy::cast_precision_loss, reason = "a trial has some thousand requests")]
             if arrived as f64 > (window + waiting) * pace + 1.0 {
-                return vec![format!("{arrived} requests arrived within {window:.3} s, at a limit of {limit} in 5 min")];
+                return vec![format!(
+                    "{arrived} requests arrived within {window:.3} s, at a limit of {limit} in 5 min"
+                )];
             }
         }
     }

@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, system};
 
+/// By this variable a program that has failpoints is told where to kill itself.
+pub(crate) const FAILPOINT: &str = concat!("SPARK_REPLICATOR_", "FAILPOINT");
+
 /// A process, or the place of one that ended.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -66,7 +69,7 @@ impl Instance {
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         self.expected = None;
         if let Some(point) = failpoint {
-            command.env("SPARK_REPLICATOR_FAILPOINT", point);
+            command.env(FAILPOINT, point);
             self.expected = Some(End::Killed);
         }
         self.child = Some(command.spawn().map_err(system("start the program"))?);

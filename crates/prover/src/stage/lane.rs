@@ -38,7 +38,8 @@ pub(crate) struct Lane {
 impl Lane {
     /// Starts a server, lets the program migrate a database of it, and places the witness.
     pub(crate) async fn open(settings: &Settings) -> Result<Arc<Self>, Error> {
-        let options = ServerSettings { tcp: true, max_connections: MAX_CONNECTIONS, ..ServerSettings::default() };
+        let options =
+            ServerSettings { tcp: true, max_connections: MAX_CONNECTIONS, ..ServerSettings::default() };
         let server = tokio::task::spawn_blocking(move || ThrowAwayPostgres::start_with(options)).await??;
         server.create_database(TEMPLATE, None)?;
         let url = server.url(TEMPLATE);

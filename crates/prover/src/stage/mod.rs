@@ -17,7 +17,7 @@ use spark_simulator::{Proxy, Settings as SimulatorSettings, Shape, Simulator, Tr
 use sqlx::{Connection, PgConnection};
 
 pub(crate) use self::{
-    instance::{End, Instance},
+    instance::{End, FAILPOINT, Instance},
     lane::Lane,
 };
 use crate::{
@@ -67,7 +67,8 @@ impl Stage {
         let mut instances = Vec::new();
         for number in 0..climate.instances {
             let proxy = relay(lane.address()).await?;
-            let url = format!("postgres://{}@{}/{database}?sslmode=disable", Lane::role(number), proxy.address());
+            let url =
+                format!("postgres://{}@{}/{database}?sslmode=disable", Lane::role(number), proxy.address());
             let config = folder.join(format!("instance-{number}.toml"));
             let token_file = token_file.display().to_string();
             let text = settings::configuration(&url, &simulator.base_url(), &token_file, climate);
@@ -80,7 +81,17 @@ impl Stage {
         }
         let folder = folder.to_path_buf();
         let requests_per_5_minutes = climate.requests_per_5_minutes;
-        Ok(Self { lane, simulator, feed, trap, postgres, instances, database, requests_per_5_minutes, folder })
+        Ok(Self {
+            lane,
+            simulator,
+            feed,
+            trap,
+            postgres,
+            instances,
+            database,
+            requests_per_5_minutes,
+            folder,
+        })
     }
 
     /// The limit that the instances share.

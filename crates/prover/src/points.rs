@@ -1,0 +1,213 @@
+//! A kill on either side of every commit.
+//!
+//! The program is started so that it kills itself at one named point, the market and the operators give it every
+//! reason to come there, and once it is dead the next point has its turn. At the end all is healed, and judged
+//! as any other trial.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant as Began},
+};
+
+use rustix::process::Signal;
+use serde::Serialize;
+use spark_simulator::{Fault, InTrouble, Resource, Trouble};
+use sqlx::{Connection, raw_sql};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::{
+    Error,
+    history::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed},
+    report::Failure,
+    settings::{FEED, Settings},
+    sql,
+    stage::Lane,
+    system,
+    trial::{self, Plot, Trial},
+};
+
+/// How long a point may take to be reached.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// From one occasion to the next.
+const OCCASION: Duration = Duration::from_millis(150);
+/// What an upgrade to a version with more typed columns finds.
+const UPGRADE: &str = "update mls.member set member_full_name = null; \
+                       update replicator.resource set columns_version = columns_version - 1 where resource = 'Member'";
+
+/// What the kills came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct PointsReport {
+    /// Points at which the program died and after which all was well.
+    pub reached: Vec<String>,
+    /// Points that the program never came to: nothing is proved of them.
+    pub unreached: Vec<String>,
+    /// What was broken.
+    pub broken: Vec<Failure>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Kills the program at every one of these points, `<boundary>.before` and `<boundary>.after`.
+pub async fn prove_points(settings: Settings) -> Result<PointsReport, Error> {
+    let began = Began::now();
+    let settings = Arc::new(settings);
+    // Dealt like cards: the points of one boundary are dear or cheap together.
+    let waiting = Arc::new(Mutex::new(settings.failpoints.clone()));
+    let mut lanes = JoinSet::new();
+    for number in 0..settings.lanes.max(1) {
+        let (settings, waiting) = (Arc::clone(&settings), Arc::clone(&waiting));
+        lanes.spawn(async move { visit(&settings, number as u64, &waiting).await });
+    }
+    let (mut reached, mut broken) = (Vec::new(), Vec::new());
+    while let Some(lane) = lanes.join_next().await {
+        let (there, failure) = lane??;
+        reached.extend(there);
+        broken.extend(failure);
+    }
+    let unreached = settings.failpoints.iter().filter(|point| !reached.contains(point)).cloned().collect();
+    Ok(PointsReport { reached, unreached, broken, seconds: began.elapsed().as_secs_f64() })
+}
+
+/// One lane's share: a few points a trial, until none is left.
+async fn visit(
+    settings: &Settings,
+    number: u64,
+    waiting: &Mutex<Vec<String>>,
+) -> Result<(Vec<String>, Vec<Failure>), Error> {
+    const A_TRIAL: usize = 8;
+    let lane = Lane::open(settings).await?;
+    let (mut all_reached, mut broken) = (Vec::new(), Vec::new());
+    for trial in 0.. {
+        let points: Vec<String> = {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let from = waiting.len().saturating_sub(A_TRIAL);
+            waiting.split_off(from)
+        };
+        if points.is_empty() {
+            break;
+        }
+        let mut history = History::draw(1_000 * number + trial, 0, settings);
+        history.climate.instances = 1;
+        history.climate.short_lease = true;
+        let scratch = tempfile::tempdir().map_err(system("make a folder"))?;
+        let folder = match &settings.keep {
+            Some(keep) => keep.join(format!("points-{number}-{trial}")),
+            None => scratch.path().to_path_buf(),
+        };
+        let mut reached = Vec::new();
+        let plot = Plot::Points { points: &points, reached: &mut reached };
+        let verdict = trial::hold(settings, &history, &lane, &folder, plot).await?;
+        if !verdict.accusations.is_empty() {
+            broken.push(Failure {
+                accusations: Failure::accusations(&verdict.accusations),
+                shortest_prefix: points.len(),
+                steps: points,
+                climate: format!("{:?}", history.climate),
+                folder: settings.keep.is_some().then(|| folder.display().to_string()),
+            });
+        }
+        all_reached.append(&mut reached);
+    }
+    Ok((all_reached, broken))
+}
+
+impl Trial<'_> {
+    /// Starts the program for each point, and gives it occasions until it has died there.
+    pub(crate) async fn die_everywhere(
+        &mut self,
+        points: &[String],
+        reached: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        for point in points {
+            self.restarts[0] = None;
+            self.stage.instances[0].signal(Signal::KILL);
+            while self.stage.instances[0].ended().is_none() && self.stage.instances[0].is_up() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            self.stage.instances[0].start(Some(point))?;
+            self.command_failpoint = Some(point.clone());
+            let until = Instant::now() + PATIENCE;
+            for occasion in 0.. {
+                self.pass(OCCASION).await?;
+                if self.was_reached(point) {
+                    reached.push(point.clone());
+                    break;
+                }
+                if Instant::now() > until {
+                    break;
+                }
+                self.give_occasion(occasion).await?;
+            }
+            self.command_failpoint = None;
+        }
+        Ok(())
+    }
+
+    fn was_reached(&self, point: &str) -> bool {
+        let line = format!("failpoint {point} reached");
+        self.stage.said().iter().any(|(_, text)| text.lines().any(|said| said == line))
+    }
+
+    /// Something that makes the program write in one of its many ways.
+    async fn give_occasion(&mut self, occasion: u64) -> Result<(), Error> {
+        let draw = occasion.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let market = Deed::Market;
+        let fault = |trouble| Deed::Feed(FeedDeed::Fault(Fault::new(trouble)));
+        let deed = match occasion % 16 {
+            0 | 8 => market(MarketDeed::Moves(5)),
+            1 => market(MarketDeed::Flicker(Flicker::Photos, draw, Duration::from_millis(600))),
+            2 => market(MarketDeed::Withdraw(Resource::Property, vec![draw, draw >> 3])),
+            3 => market(MarketDeed::Rewind(draw)),
+            4 => market(MarketDeed::List(3)),
+            // More than the guard lets through at once: a plan that waits for an approval.
+            5 => market(MarketDeed::Withdraw(
+                Resource::OpenHouse,
+                (0..12).map(|n| draw.rotate_left(n)).collect(),
+            )),
+            6 => Deed::Operator(OperatorDeed::Pause(Duration::from_millis(300))),
+            7 => Deed::Feed(FeedDeed::Refuse(Some(Duration::from_millis(1_500)))),
+            9 => fault(Trouble::In(InTrouble::Refused)),
+            10 => {
+                let off = Fault::new(Trouble::d(400, 1_500)).on("Teams").times(3);
+                Deed::Feed(FeedDeed::Fault(off))
+            }
+            11 => {
+                let short = Fault::new(Trouble::NoLink).matching("$select").unless("$filter");
+                Deed::Feed(FeedDeed::Fault(short))
+            }
+            12 => fault(Trouble::throttle(None)),
+            13 => Deed::Operator(OperatorDeed::Resync),
+            14 => {
+                self.approve().await?;
+                return self.upgrade().await;
+            }
+            _ => Deed::Feed(FeedDeed::StepClock { forward: draw % 2 == 0 }),
+        };
+        self.act(&deed).await
+    }
+
+    /// Approves whatever waits, as a person would.
+    async fn approve(&mut self) -> Result<(), Error> {
+        let mut connection = self.stage.connect().await?;
+        let plan: Option<i64> = sqlx::query_scalar(
+            "select plan from replicator.purge_plan
+             where state = 'open' and refusal is not null and approved_by is null and cardinality(keys) > 0",
+        )
+        .fetch_optional(&mut connection)
+        .await
+        .map_err(sql("ask for refused plans"))?;
+        let _ = connection.close().await;
+        match plan {
+            Some(plan) => self.command(&["purge", "approve", &plan.to_string(), "--feed", FEED]),
+            None => Ok(()),
+        }
+    }
+
+    async fn upgrade(&mut self) -> Result<(), Error> {
+        let mut connection = self.stage.connect().await?;
+        // It changes typed columns only; a row that is written at the moment is upgraded by that.
+        let _ = raw_sql(UPGRADE).execute(&mut connection).await;
+        let _ = connection.close().await;
+        Ok(())
+    }
+}
