@@ -170,6 +170,16 @@ async fn a_resync_writes_nothing_that_is_known_and_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn a_page_that_cannot_be_stored_is_not_behind_its_checkpoint() {
+    let world = World::of(250).await;
+    world.execute("alter table replicator.quarantine rename to away").await;
+    world.fail(Job::InitialDownload, Resource::Property).await;
+    world.execute("alter table replicator.away rename to quarantine").await;
+    world.succeed(Job::InitialDownload, Resource::Property).await;
+    world.assert_equal(Resource::Property).await;
+}
+
+#[tokio::test]
 async fn a_changed_filter_or_exclusion_orders_a_resync() {
     let mut world = World::of(60).await;
     world.succeed(Job::InitialDownload, Resource::Property).await;

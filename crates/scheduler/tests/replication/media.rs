@@ -134,6 +134,9 @@ async fn a_media_read_from_a_stale_cache_is_made_good_after_the_cache_window() {
     let until = world.simulator.clock().now() + TimeDelta::hours(1);
     world.simulator.world().serve_stale(sim(PROPERTY), &key, until);
     world.succeed(Job::MediaRefresh, PROPERTY).await;
+    let asked_again: bool =
+        world.ask("select count(*) = 1 from replicator.relation_set where due_at is not null").await;
+    assert!(asked_again, "a stale set was taken for the new one");
     world.simulator.clock().advance(Duration::from_hours(2));
     world.until("the second read is due", "select count(*) = 1 from replicator.relation_set where due_at <= clock_timestamp() and relation = 'Media'").await;
     world.succeed(Job::MediaRefresh, PROPERTY).await;
