@@ -20,7 +20,9 @@ pub mod walk;
 pub mod checkpoint;
 pub mod recovery;
 pub mod plan;
+pub mod breakage;
 
+pub use breakage::Breakage;
 pub use checkpoint::Checkpoint;
 pub use feed::FeedName;
 pub use fingerprint::Fingerprint;

@@ -15,7 +15,7 @@ mod shutdown;
 mod systemd;
 mod clock;
 mod exit;
-#[cfg(feature = "failpoints")]
+#[cfg(any(feature = "failpoints", feature = "breakages"))]
 mod sabotage;
 
 use std::process::ExitCode;

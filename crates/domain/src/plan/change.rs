@@ -1,7 +1,7 @@
 //! What a served copy of a record means for the copy we hold: time does not run backwards, and equal content
 //! is not written again.
 
-use crate::{Hash, Timestamp};
+use crate::{Breakage, Hash, Timestamp};
 
 /// What we hold of a record, as far as the decision needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn decide(stored: Option<&Stored>, hash: Hash, modified_at: Option<Timestamp
         None => Change::Insert,
         Some(stored) if stored.hash == hash => Change::Unchanged,
         Some(stored) => match (stored.modified_at, modified_at) {
-            (Some(ours), Some(theirs)) if theirs < ours => Change::Older,
+            (Some(ours), Some(theirs)) if theirs < ours && !Breakage::OlderOverNewer.is_on() => Change::Older,
             _ => Change::Update,
         },
     }

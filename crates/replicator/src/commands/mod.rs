@@ -29,8 +29,8 @@ const MOST_THREADS: usize = 4;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
-    #[cfg(feature = "failpoints")]
-    crate::sabotage::arm()?;
+    #[cfg(any(feature = "failpoints", feature = "breakages"))]
+    crate::sabotage::prepare()?;
     let Cli { global, command } = cli;
     match command {
         Command::Run => block_on(run::run(&global)),

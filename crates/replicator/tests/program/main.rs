@@ -16,4 +16,4 @@ mod instances;
 mod operators;
 mod token;
 mod demo;
-mod failpoints;
+mod sabotage;

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use chrono::TimeDelta;
 use spark_domain::plan::page_size;
 use spark_domain::walk::{Paging, Position, WalkFailed};
-use spark_domain::{Checkpoint, Page, PageHead, Query, Recovery, Relation, Resource, Timestamp, Walk};
+use spark_domain::{
+    Breakage, Checkpoint, Job, Page, PageHead, Query, Recovery, Relation, Resource, Timestamp, Walk,
+};
 use spark_fetcher::PageRequest;
 use spark_store::{Finish, PageCommit, PageOutcome, SweepId, SweepPage};
 use tokio::sync::oneshot;
@@ -165,7 +167,9 @@ async fn store(
         if !context.is_stopping() {
             let _ = announce.send(walk.clone());
         }
-        (Checkpoint { walk: Some(walk.clone()), ..collection.standing.clone() }, None)
+        let early = Breakage::CursorMovedEarly.is_on() && run.job == Job::Update;
+        let under_way = || Checkpoint { walk: Some(walk.clone()), ..collection.standing.clone() };
+        (if early { (collection.end)(&walk).0 } else { under_way() }, None)
     };
     let force = HashSet::new();
     let commit = PageCommit {

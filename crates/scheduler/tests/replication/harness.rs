@@ -78,6 +78,8 @@ impl World {
     }
 
     pub(crate) async fn at(simulator: SimulatorSettings, url: String) -> Self {
+        #[cfg(feature = "breakages")]
+        crate::breakages::break_what_is_asked();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let simulator = Simulator::start(simulator).await.unwrap();
         let metrics = Metrics::new(Build { version: "test", revision: "test" }).unwrap();

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod harness;
+#[cfg(feature = "breakages")]
+mod breakages;
 mod download;
 mod update;
 mod media;

@@ -16,9 +16,11 @@ mod settle;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, raw_sql};
 
-use spark_domain::{Checkpoint, Job, Record, RecordKey, Rejected, Relation, Resource, Shape, Timestamp};
+use spark_domain::{
+    Breakage, Checkpoint, Job, Record, RecordKey, Rejected, Relation, Resource, Shape, Timestamp,
+};
 
 use crate::boundary::Boundary;
 use crate::columns::ByResource;
@@ -133,6 +135,10 @@ async fn commit(
     page: &PageCommit<'_>,
 ) -> Result<PageOutcome, Error> {
     let feed = lease.feed();
+    if Breakage::CheckpointApart.is_on() {
+        move_past(connection, lease, page).await?;
+        raw_sql("commit and chain").execute(&mut *connection).await?;
+    }
     let locked = lock_resource(connection, lease, page.resource).await?;
     let verdicts =
         verdicts::judge(connection, feed, page.resource, page.records, page.force, page.cache_window).await?;
@@ -178,9 +184,7 @@ async fn commit(
         ..RunTotals::default()
     };
     job_run::progress(connection, lease, page.run, &totals).await?;
-    if let Some(position) = page.checkpoint {
-        checkpoint::write(connection, lease, page.resource, page.job, position).await?;
-    }
+    move_past(connection, lease, page).await?;
     if outcome.watermark != locked.watermark || inserted > 0 {
         sqlx::query(ADVANCE)
             .bind(feed.as_str())
@@ -190,10 +194,18 @@ async fn commit(
             .execute(&mut *connection)
             .await?;
     }
+    Ok(outcome)
+}
+
+/// Moves the job past the page: its checkpoint, and with the last page the end of its pass.
+async fn move_past(connection: &mut PgConnection, lease: &Lease, page: &PageCommit<'_>) -> Result<(), Error> {
+    if let Some(position) = page.checkpoint {
+        checkpoint::write(connection, lease, page.resource, page.job, position).await?;
+    }
     if let Some(finish) = &page.finish {
         resource::finish(connection, lease, page.resource, finish).await?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// Takes the resource's turn to write.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use sqlx::postgres::PgArguments;
 use sqlx::{PgConnection, raw_sql};
 
-use spark_domain::{FeedName, Record, RecordKey, Resource, Shape};
+use spark_domain::{Breakage, FeedName, Record, RecordKey, Resource, Shape};
 
 use super::halving::Halving;
 use crate::columns::{ByResource, Value, add, of_resource};
@@ -118,7 +118,8 @@ fn bind(
     force: &HashSet<RecordKey>,
 ) -> Result<PgArguments, sqlx::Error> {
     let keys: Vec<&str> = rows.iter().map(|row| row.record.key.as_str()).collect();
-    let forced: Vec<&str> = keys.iter().copied().filter(|key| force.contains(*key)).collect();
+    let forced = |key: &&str| force.contains(*key) || Breakage::OlderOverNewer.is_on();
+    let forced: Vec<&str> = keys.iter().copied().filter(forced).collect();
     let mut arguments = PgArguments::default();
     add(&mut arguments, feed.as_str())?;
     add(&mut arguments, keys)?;

@@ -9,7 +9,7 @@ mod findings;
 
 use sqlx::PgConnection;
 
-use spark_domain::{Checkpoint, Job, RecordKey, Resource, Timestamp};
+use spark_domain::{Breakage, Checkpoint, Job, RecordKey, Resource, Timestamp};
 
 use crate::boundary::Boundary;
 use crate::columns::ByResource;
@@ -181,7 +181,7 @@ pub(crate) async fn see(
     open: Option<SweepId>,
     keys: &[&str],
 ) -> Result<(), Error> {
-    if let Some(sweep) = open.filter(|_| !keys.is_empty()) {
+    if let Some(sweep) = open.filter(|_| !keys.is_empty() && !Breakage::NoWriteMargin.is_on()) {
         let see =
             sqlx::query(SEE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(sweep.0).bind(keys);
         see.execute(connection).await?;

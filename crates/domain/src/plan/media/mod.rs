@@ -10,7 +10,7 @@ mod tests;
 use chrono::TimeDelta;
 
 use crate::record::{RelationMember, RelationSet};
-use crate::{Fingerprint, Relation, Timestamp};
+use crate::{Breakage, Fingerprint, Relation, Timestamp};
 
 /// Reads that may come to nothing (an absent or incomplete set) before a state is put to rest.
 const MOST_TRIES: i32 = 3;
@@ -100,6 +100,11 @@ pub fn judge(
     };
     if unusable(set) {
         return keep(if tries < MOST_TRIES { Due::At(now + cache_window) } else { Due::AfterSweep });
+    }
+
+    if Breakage::MediaUnseenStamp.is_on() {
+        let wanted = known.wanted.clone().unwrap_or(mine);
+        return Verdict { replace: true, fetched: Some(wanted.clone()), wanted, due: Due::AtRest, tries };
     }
 
     let behind_ours = known.fetched.as_ref().is_some_and(|(_, newest)| state.is_older_than(*newest));

@@ -1,6 +1,6 @@
 //! Whether a list of keys may be believed.
 
-use crate::{Resource, Walk};
+use crate::{Breakage, Resource, Walk};
 
 /// What is known of a sweep when its last page has been staged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,9 @@ impl Void {
 /// a surplus is fine, since keys may have left after they were listed.
 pub fn judge_sweep(walk: &Walk, evidence: &SweepEvidence) -> Result<CompleteKeyList, Void> {
     let SweepEvidence { listed, rows_held, .. } = *evidence;
+    if Breakage::IncompleteSweep.is_on() {
+        return Ok(CompleteKeyList { listed, standing: Standing::Counted });
+    }
     if !walk.is_finished() {
         return Err(Void::Unfinished);
     }

@@ -9,7 +9,7 @@ mod confirm;
 mod sweep;
 
 use spark_domain::plan::purge::{Refusal, Standing};
-use spark_domain::{Checkpoint, Walk};
+use spark_domain::{Breakage, Checkpoint, Walk};
 use spark_store::{Candidate, NewPurgePlan, SweepId, SweepSummary};
 
 use super::{Ended, Run};
@@ -40,7 +40,10 @@ pub(super) async fn conclude(run: &mut Run<'_>, sweep: SweepId, walk: &Walk) -> 
 
 async fn judge_and_delete(run: &mut Run<'_>, sweep: SweepId, walk: &Walk) -> Result<Ended, JobError> {
     let context = run.context;
-    let before = walk.began_at - context.cache_window();
+    let mut before = walk.began_at - context.cache_window();
+    if Breakage::NoWriteMargin.is_on() {
+        before = context.now().await?;
+    }
     let (summary, list) = sweep::judge(run, sweep, walk, before).await?;
     sweep::order_missing(run, sweep, before, &summary).await?;
     context.metrics.purge_candidates(context.feed(), run.resource, summary.candidates);

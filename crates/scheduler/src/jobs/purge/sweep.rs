@@ -3,7 +3,7 @@
 use spark_domain::plan::page_size;
 use spark_domain::plan::purge::{CompleteKeyList, SweepEvidence, Void, judge_sweep};
 use spark_domain::plan::reread::RereadReason;
-use spark_domain::{Checkpoint, Job, Query, RecordKey, Recovery, Resource, Timestamp, Walk};
+use spark_domain::{Breakage, Checkpoint, Job, Query, RecordKey, Recovery, Resource, Timestamp, Walk};
 use spark_fetcher::PageRequest;
 use spark_store::{SweepId, SweepSummary};
 
@@ -50,6 +50,11 @@ pub(super) async fn walk_keys(run: &mut Run<'_>) -> Result<(SweepId, Walk), JobE
     let sweep = open_sweep(run, &walk).await?;
     match walk_on(run, sweep, walk).await {
         Ok(finished) => Ok((sweep, finished)),
+        Err(JobError::Feed(_) | JobError::Walk(_)) if Breakage::IncompleteSweep.is_on() => {
+            let staged =
+                crate::persist!(context, context.store.checkpoint(context.feed(), run.resource, run.job))?;
+            staged.walk.map(|walk| (sweep, walk)).ok_or(JobError::Cancelled)
+        }
         Err(error) => {
             drop_sweep(run, sweep, &error).await?;
             if !matches!(error, JobError::Cancelled | JobError::LeaseLost) {

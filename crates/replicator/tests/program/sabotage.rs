@@ -1,20 +1,21 @@
-//! A kill aimed at a commit boundary; and a program that was built to be used knows of no such thing.
+//! The program killed at a commit, or with a promise broken; and that a program built to be used knows neither.
 
 use super::process::run;
 
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(any(feature = "failpoints", feature = "breakages")))]
 #[test]
-fn a_program_without_failpoints_does_not_even_contain_their_name() {
-    const NAME: &[u8] = b"SPARK_REPLICATOR_FAILPOINT";
+fn a_program_built_to_be_used_does_not_even_contain_the_words() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_spark-replicator")).unwrap();
-    let contains = |name: &[u8]| program.windows(name.len()).any(|window| window == name);
-    assert!(contains(b"SPARK_REPLICATOR__"), "the program hides its strings; this test cannot see");
-    assert!(!contains(NAME));
+    let contains = |word: &str| program.windows(word.len()).any(|window| window == word.as_bytes());
+    assert!(contains("SPARK_REPLICATOR__"), "the program hides its strings; this test cannot see");
+    for word in ["SPARK_REPLICATOR_FAILPOINT", "SPARK_REPLICATOR_BREAKAGE", "older_over_newer"] {
+        assert!(!contains(word), "{word} is in the program");
+    }
     assert_eq!(run(["failpoints"]).code, Some(2));
 }
 
 #[cfg(feature = "failpoints")]
-mod armed {
+mod failpoints {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Output;
 
@@ -84,4 +85,33 @@ mod armed {
         assert_eq!(listed.out.lines().collect::<Vec<_>>(), spark_store::failpoint::BOUNDARIES);
         assert!(listed.out.lines().any(|name| name == "commit_page"), "{listed:?}");
     }
+}
+
+#[cfg(feature = "breakages")]
+#[test]
+fn a_breakage_that_does_not_exist_is_refused_at_start() {
+    let mut command = super::process::program(["config", "example"]);
+    let refused =
+        super::process::Ended::of(&command.env("SPARK_REPLICATOR_BREAKAGE", "no_fences").output().unwrap());
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    assert!(
+        refused.err.contains("unknown breakage \"no_fences\"; known are cursor_moved_early,"),
+        "{refused:?}"
+    );
+    assert_eq!(run(["config", "example"]).code, Some(0));
+}
+
+#[cfg(all(feature = "failpoints", feature = "breakages"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_commits_apart_from_its_checkpoint_is_lost_by_a_kill_between_them() {
+    let stage = super::stage::Stage::new("program_broken_pages", 400).await;
+    assert_eq!(stage.run(&["migrate"]).code, Some(0));
+    let download = ["once", "initial_download", "--resource", "Property"];
+    let mut broken = stage.program(&download);
+    broken.env("SPARK_REPLICATOR_BREAKAGE", "checkpoint_apart");
+    broken.env("SPARK_REPLICATOR_FAILPOINT", "commit_page.before@3");
+    assert_eq!(broken.output().unwrap().status.code(), None, "it was not killed");
+    let rest = stage.run(&download);
+    assert_eq!(rest.code, Some(0), "{rest:?}");
+    assert_eq!(stage.ask::<i64>("select count(*) from mls.property").await, 300, "the third page is lost");
 }
