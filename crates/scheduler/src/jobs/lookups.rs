@@ -27,12 +27,12 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         mark_relations: false,
         stage: Some(sweep),
         end: &end,
-        standing: Checkpoint { walk: None, ..checkpoint },
+        standing: Checkpoint { walk: None, ..checkpoint.clone() },
     };
     let finished = match walk(run, start, &collection).await {
         Ok(finished) => finished,
         Err(error) => {
-            purge::drop_sweep(run, sweep, &error).await?;
+            purge::drop_sweep(run, sweep, &error, &Checkpoint { walk: None, ..checkpoint }).await?;
             return Err(error);
         }
     };

@@ -1,7 +1,7 @@
 use spark_domain::{Job, Resource};
 use spark_simulator::{Fault, Trouble};
 
-use crate::harness::{World, sim};
+use crate::harness::{World, sim, small};
 
 const LOOKUP: Resource = Resource::Lookup;
 
@@ -38,6 +38,21 @@ async fn a_lookup_list_cut_short_deletes_nothing() {
     world.simulator.faults().push(Fault::new(Trouble::NoLink).on("Lookup").forever());
     world.fail(Job::Lookups, LOOKUP).await;
     assert_eq!(world.keys(LOOKUP).await, before);
+}
+
+#[tokio::test]
+async fn a_lookup_list_that_an_error_cut_is_read_again_from_its_start() {
+    let world = World::start(small(50)).await;
+    let mut settings = world.settings.clone();
+    settings.fetcher.page_size = 40;
+    world.simulator.faults().push(Fault::new(Trouble::error(401, 401)).on("Lookup").matching("$skip"));
+    let failed = world.once_with(&settings, Job::Lookups, LOOKUP, false).await;
+    assert!(failed.problem.is_some() && failed.totals.inserted == 40, "{failed:?}");
+    world.simulator.faults().push(Fault::new(Trouble::CountOff(-60)).on("Lookup"));
+    let second = world.once_with(&settings, Job::Lookups, LOOKUP, false).await;
+    assert!(second.problem.is_none(), "{second:?}");
+    assert_eq!(second.totals.unchanged, 40, "the rest was taken for the whole list");
+    world.assert_equal(LOOKUP).await;
 }
 
 #[tokio::test]

@@ -31,8 +31,9 @@ pub(super) static SUMMARY: ByResource = ByResource::new(
     with_staged!(
         "select (select count(*) from listed), \
             (select count(*) from {table} where feed = $1), \
-            (select count(*) from {table} where feed = $1 and first_seen_at >= (select sweep_began_at \
-                from replicator.resource where feed = $1 and resource = $2 and last_sweep = $3)), \
+            (select count(*) from {table} as held where held.feed = $1 and held.first_seen_at >= (select sweep_began_at \
+                from replicator.resource where feed = $1 and resource = $2 and last_sweep = $3) \
+                and not exists (select from listed where listed.key = held.key)), \
             (select count(*) from {table} as held where held.feed = $1 and held.first_seen_at < $4 \
                 and held.written_at < $4 and not exists (select from staged where staged.key = held.key)), \
             (select count(*) from listed where not exists (select from {table} as held where held.feed = $1 \

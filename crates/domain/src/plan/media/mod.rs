@@ -107,8 +107,10 @@ pub fn judge(
         return Verdict { replace: true, fetched: Some(wanted.clone()), wanted, due: Due::AtRest, tries };
     }
 
+    // A parent that truly went back wants an older state than the one we have: then the older set is the right one.
+    let is_wanted = known.wanted.is_some() && !moved;
     let behind_ours = known.fetched.as_ref().is_some_and(|(_, newest)| state.is_older_than(*newest));
-    if behind_ours {
+    if behind_ours && !is_wanted {
         return keep(if tries < 2 { Due::At(now + cache_window) } else { Due::AfterSweep });
     }
     let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;

@@ -75,6 +75,14 @@ fn an_answer_older_than_the_wanted_state_is_asked_for_again() {
 }
 
 #[test]
+fn a_set_of_a_parent_that_truly_went_back_replaces_a_newer_one() {
+    let (ours, went_back) = (answer(10, 3, ""), answer(0, 2, &photos(2)));
+    let verdict = judged(&known(Some(&went_back), Some(&ours), 0), &went_back, 60);
+    assert_eq!((verdict.replace, verdict.due), (true, Due::AtRest));
+    assert_eq!(verdict.fetched, Some(verdict.wanted));
+}
+
+#[test]
 fn a_photo_that_changes_between_the_two_reads_becomes_the_wanted_state() {
     let (listed, changed) = (answer(0, 1, ""), answer(30, 2, &photos(2)));
     let verdict = judged(&known(Some(&listed), None, 1), &changed, 60);

@@ -153,7 +153,7 @@ async fn save(
 /// Ends a sweep that was concluded, and the walk that made it. One that only planned proves nothing to the clocks.
 async fn close(run: &Run<'_>, sweep: SweepId, complete: bool) -> Result<(), JobError> {
     let context = run.context;
-    forget_walk(run).await?;
+    forget_walk(run, &Checkpoint::default()).await?;
     finish(run, sweep, complete && !run.plan_only).await?;
     if complete {
         while crate::persist!(
@@ -165,13 +165,11 @@ async fn close(run: &Run<'_>, sweep: SweepId, complete: bool) -> Result<(), JobE
     Ok(())
 }
 
-async fn forget_walk(run: &Run<'_>) -> Result<(), JobError> {
+/// Ends the walk of a sweep; `standing` is what else its checkpoint holds. Before the sweep itself is closed: a
+/// walk that outlived its first keys would pass its rest for the whole list.
+async fn forget_walk(run: &Run<'_>, standing: &Checkpoint) -> Result<(), JobError> {
     let context = run.context;
-    let checkpoint = Checkpoint::default();
-    crate::persist!(
-        context,
-        context.store.save_checkpoint(&context.lease, run.resource, run.job, &checkpoint)
-    )
+    crate::persist!(context, context.store.save_checkpoint(&context.lease, run.resource, run.job, standing))
 }
 
 async fn finish(run: &Run<'_>, sweep: SweepId, complete: bool) -> Result<(), JobError> {

@@ -20,11 +20,12 @@ pub(in crate::jobs) async fn open_sweep(run: &Run<'_>, walk: &Walk) -> Result<Sw
     crate::persist!(context, context.store.begin_sweep(&context.lease, run.resource, run.job, walk.began_at))
 }
 
-/// Closes a sweep whose walk failed for good; one that was only interrupted stays open.
+/// Ends a sweep whose walk failed, and the walk; those that were only interrupted stay open.
 pub(in crate::jobs) async fn drop_sweep(
     run: &Run<'_>,
     sweep: SweepId,
     error: &JobError,
+    standing: &Checkpoint,
 ) -> Result<(), JobError> {
     match error {
         JobError::Cancelled | JobError::LeaseLost => Ok(()),
@@ -34,7 +35,10 @@ pub(in crate::jobs) async fn drop_sweep(
         | JobError::Restarting { .. }
         | JobError::Void(_)
         | JobError::NotDownloaded
-        | JobError::KeysMisread { .. } => super::finish(run, sweep, false).await,
+        | JobError::KeysMisread { .. } => {
+            super::forget_walk(run, standing).await?;
+            super::finish(run, sweep, false).await
+        }
     }
 }
 
@@ -56,10 +60,7 @@ pub(super) async fn walk_keys(run: &mut Run<'_>) -> Result<(SweepId, Walk), JobE
             staged.walk.map(|walk| (sweep, walk)).ok_or(JobError::Cancelled)
         }
         Err(error) => {
-            drop_sweep(run, sweep, &error).await?;
-            if !matches!(error, JobError::Cancelled | JobError::LeaseLost) {
-                super::forget_walk(run).await?;
-            }
+            drop_sweep(run, sweep, &error, &Checkpoint::default()).await?;
             Err(error)
         }
     }
