@@ -30,8 +30,12 @@ const RESTLESS: &str = "
     select job || ' of ' || resource || ' has not succeeded' from wanted w
     where not exists (select from replicator.job_run r where r.feed = $1 and r.resource = w.resource and r.job = w.job
                       and r.outcome = 'success' and r.began_at > $2)
-    union all select 'media and relations are due: ' || count(*) from replicator.relation_set
-        where feed = $1 and (due_at is not null or after_sweep) having count(*) > 0
+    union all select 'the media of ' || resource || ' was never filled' from (values ('Property'), ('Member'), ('Office')) r (resource)
+        where not exists (select from replicator.checkpoint c where c.feed = $1 and c.resource = r.resource
+                          and c.job = 'media_refresh' and c.walk_position = 'end')
+    union all select format('%s of %s %s is due%s, wanted for %s, fetched for %s, after %s tries', relation, resource, key,
+                            case when after_sweep then ' after the next sweep' end, wanted, fetched, tries)
+        from replicator.relation_set where feed = $1 and (due_at is not null or after_sweep)
     union all select 'keys are to be read again: ' || string_agg(resource || ' ' || key || ' (' || reason || ')', ', ')
         from replicator.reread where feed = $1 having count(*) > 0
     union all select 'request ' || request || ' of an operator is open: ' || kind from replicator.operator_request

@@ -39,8 +39,6 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// Points at which an instance may be told to kill itself, if the program has them.
     pub failpoints: Vec<String>,
-    /// A PgBouncer: if there is one, the instances meet Postgres through it, in transaction mode.
-    pub pgbouncer: Option<PathBuf>,
     /// The seeds.
     pub seeds: Range<u64>,
     /// Steps of each history.
@@ -64,7 +62,6 @@ impl Default for Settings {
             other_program: None,
             environment: Vec::new(),
             failpoints: Vec::new(),
-            pgbouncer: None,
             seeds: 0..20,
             steps: 40,
             instances: 1,

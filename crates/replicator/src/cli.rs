@@ -282,6 +282,14 @@ pub(crate) struct Prove {
     #[cfg(feature = "failpoints")]
     #[arg(long)]
     pub(crate) points: bool,
+    /// Instead of proving the program: break each of its promises in turn, and see that the seeds find it out
+    #[cfg(feature = "breakages")]
+    #[arg(long, conflicts_with = "breakage")]
+    pub(crate) breakages: bool,
+    /// Break this one promise
+    #[cfg(feature = "breakages")]
+    #[arg(long, value_name = "WORD", value_parser = str::parse::<spark_domain::Breakage>)]
+    pub(crate) breakage: Option<spark_domain::Breakage>,
 }
 
 /// `0..100`, or `17` for `17..18`.

@@ -7,7 +7,7 @@ use crate::exit::{Exit, refuse};
 #[cfg(feature = "failpoints")]
 const FAILPOINT: &str = "SPARK_REPLICATOR_FAILPOINT";
 #[cfg(feature = "breakages")]
-const BREAKAGE: &str = "SPARK_REPLICATOR_BREAKAGE";
+pub(crate) const BREAKAGE: &str = "SPARK_REPLICATOR_BREAKAGE";
 
 /// Prepares what the environment asks for.
 pub(crate) fn prepare() -> anyhow::Result<()> {

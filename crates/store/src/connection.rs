@@ -35,10 +35,11 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const BEAT_DEADLINE: Duration = Duration::from_secs(4);
 
 /// The opening of a writing transaction. The limits stand in it, and not in the connection's options, because
-/// those may not pass PgBouncer.
-const BEGIN: &str = "begin; set local statement_timeout = '5s'; set local lock_timeout = '5s'; \
+/// those may not pass PgBouncer. So does the isolation level: writers here take turns by row locks, and under an
+/// administrator's `serializable` one of them could starve the others for hours.
+const BEGIN: &str = "begin isolation level read committed; set local statement_timeout = '5s'; set local lock_timeout = '5s'; \
                      set local idle_in_transaction_session_timeout = '5s'";
-const BEGIN_LONG: &str = "begin; set local statement_timeout = '30s'; set local lock_timeout = '5s'; \
+const BEGIN_LONG: &str = "begin isolation level read committed; set local statement_timeout = '30s'; set local lock_timeout = '5s'; \
                           set local idle_in_transaction_session_timeout = '5s'";
 /// A bare `commit` of a transaction in which something failed rolls back and reports success; the `select`
 /// before it reports the failure.

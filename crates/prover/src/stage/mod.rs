@@ -14,7 +14,7 @@ use std::{
 
 use chrono::TimeDelta;
 use spark_simulator::{Proxy, Settings as SimulatorSettings, Shape, Simulator, Trap};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, raw_sql};
 
 pub(crate) use self::{
     instance::{End, FAILPOINT, Instance},
@@ -102,7 +102,10 @@ impl Stage {
     /// A connection of our own, past all relays.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Error> {
         let url = self.lane.server().url(&self.database);
-        PgConnection::connect(&url).await.map_err(sql("connect to Postgres"))
+        let mut connection = PgConnection::connect(&url).await.map_err(sql("connect to Postgres"))?;
+        let calm = "set default_transaction_isolation = 'read committed'";
+        raw_sql(calm).execute(&mut connection).await.map_err(sql("set the isolation"))?;
+        Ok(connection)
     }
 
     /// Makes another token the right one, and writes it to the instances' file.

@@ -18,65 +18,43 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
     let settings = Settings {
         program: std::env::current_exe().context("cannot find this program's own file")?,
         other_program: arguments.beside.clone(),
+        environment: Vec::new(),
+        failpoints: failpoints(),
         seeds: arguments.seeds.clone(),
         steps: arguments.steps.into(),
         instances: arguments.instances.into(),
         lanes,
-        failpoints: failpoints(),
         keep: arguments.keep.clone(),
         shrink: !arguments.no_shrink,
         stop_at_first: arguments.first,
-        ..Settings::default()
     };
     #[cfg(feature = "failpoints")]
     if arguments.points {
-        return points(settings, arguments).await;
+        return sabotage::kill_at_every_point(settings, arguments).await;
     }
+    #[cfg(feature = "breakages")]
+    if arguments.breakages {
+        return sabotage::break_every_promise(&settings).await;
+    }
+    #[cfg(feature = "breakages")]
+    let settings = sabotage::broken(settings, arguments.breakage);
     let report = prove(settings, Arc::new(|seed| print(&seed.to_string()))).await?;
     write(arguments, &report)?;
     Ok(conclude(&report))
+}
+
+/// The points at which this program can be told to kill itself.
+fn failpoints() -> Vec<String> {
+    #[cfg(feature = "failpoints")]
+    return sabotage::failpoints();
+    #[cfg(not(feature = "failpoints"))]
+    Vec::new()
 }
 
 fn write(arguments: &Prove, report: &impl serde::Serialize) -> anyhow::Result<()> {
     let Some(file) = &arguments.report else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).context("cannot write JSON")?;
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// The points at which this program can be told to kill itself.
-#[cfg(not(feature = "failpoints"))]
-fn failpoints() -> Vec<String> {
-    Vec::new()
-}
-
-#[cfg(feature = "failpoints")]
-fn failpoints() -> Vec<String> {
-    // Migrations are over when a trial begins, and nothing pages by what the database remembers; both have
-    // tests of their own.
-    let boundaries =
-        spark_store::failpoint::BOUNDARIES.iter().filter(|name| !["migrate", "set_paging"].contains(name));
-    boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect()
-}
-
-#[cfg(feature = "failpoints")]
-async fn points(settings: Settings, arguments: &Prove) -> anyhow::Result<Exit> {
-    let report = spark_prover::prove_points(settings).await?;
-    write(arguments, &report)?;
-    for failure in &report.broken {
-        print(&format!("BROKEN after kills at {}", failure.steps.join(", ")));
-        failure.accusations.iter().for_each(|(promise, what)| print(&format!("    {promise}: {what}")));
-    }
-    for point in &report.unreached {
-        print(&format!("never reached: {point}"));
-    }
-    print(&format!(
-        "killed at {} of {} points in {:.0} s: {} trials broken",
-        report.reached.len(),
-        report.reached.len() + report.unreached.len(),
-        report.seconds,
-        report.broken.len()
-    ));
-    Ok(if report.broken.is_empty() && report.unreached.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn conclude(report: &Report) -> Exit {
@@ -99,4 +77,73 @@ fn conclude(report: &Report) -> Exit {
         totals.terminations
     ));
     if broken + not_tried == 0 { Exit::Done } else { Exit::Failed }
+}
+
+/// What only a build that can be sabotaged knows.
+#[cfg(any(feature = "failpoints", feature = "breakages"))]
+mod sabotage {
+    use super::{Arc, Exit, Prove, Settings, print, prove, write};
+
+    #[cfg(feature = "failpoints")]
+    pub(super) fn failpoints() -> Vec<String> {
+        // Migrations are over when a trial begins; they have a test of their own.
+        let boundaries = spark_store::failpoint::BOUNDARIES.iter().filter(|name| **name != "migrate");
+        boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect()
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(super) async fn kill_at_every_point(settings: Settings, arguments: &Prove) -> anyhow::Result<Exit> {
+        let report = spark_prover::prove_points(settings).await?;
+        write(arguments, &report)?;
+        for failure in &report.broken {
+            print(&format!("BROKEN after kills at {}", failure.steps.join(", ")));
+            failure.accusations.iter().for_each(|(promise, what)| print(&format!("    {promise}: {what}")));
+        }
+        for point in &report.unreached {
+            print(&format!("never reached: {point}"));
+        }
+        print(&format!(
+            "killed at {} of {} points in {:.0} s: {} trials broken",
+            report.reached.len(),
+            report.reached.len() + report.unreached.len(),
+            report.seconds,
+            report.broken.len()
+        ));
+        Ok(if report.broken.is_empty() && report.unreached.is_empty() { Exit::Done } else { Exit::Failed })
+    }
+
+    /// The same program with one promise broken.
+    #[cfg(feature = "breakages")]
+    pub(super) fn broken(mut settings: Settings, breakage: Option<spark_domain::Breakage>) -> Settings {
+        let variable =
+            breakage.map(|breakage| (crate::sabotage::BREAKAGE.to_owned(), breakage.as_str().to_owned()));
+        settings.environment.extend(variable);
+        settings
+    }
+
+    /// A prover that never fails proves nothing: each promise is broken in turn, and the seeds must find it out.
+    #[cfg(feature = "breakages")]
+    pub(super) async fn break_every_promise(settings: &Settings) -> anyhow::Result<Exit> {
+        let mut all_found = true;
+        for breakage in spark_domain::Breakage::ALL {
+            let settings = Settings { shrink: false, stop_at_first: true, ..settings.clone() };
+            let report = prove(broken(settings, Some(breakage)), Arc::new(|_| {})).await?;
+            let found = report.broken().next().and_then(|seed| match &seed.outcome {
+                spark_prover::Outcome::Broken(failure) => {
+                    failure.accusations.first().map(|first| (seed.seed, first))
+                }
+                spark_prover::Outcome::Held | spark_prover::Outcome::NotTried { .. } => None,
+            });
+            let (tried, seconds) = (report.seeds.len(), report.seconds);
+            print(&match found {
+                Some((seed, (promise, what))) => format!(
+                    "{}: found by seed {seed}, {tried} tried in {seconds:.0} s: {promise}: {what}",
+                    breakage.as_str()
+                ),
+                None => format!("{}: NOT FOUND by {tried} seeds in {seconds:.0} s", breakage.as_str()),
+            });
+            all_found &= found.is_some();
+        }
+        Ok(if all_found { Exit::Done } else { Exit::Failed })
+    }
 }
