@@ -6,6 +6,7 @@
 //! and the pool opens another. `begin` of sqlx is used by the migrations alone.
 //!
 //! Heartbeats of leases have a connection of their own: they must not queue behind pages.
+#![expect(clippy::disallowed_types, reason = "here the pools are, with a unit around all that runs on them")]
 
 use std::fmt;
 use std::future::Future;
@@ -178,6 +179,7 @@ impl Store {
         self.unit_of(&self.beats).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the unit is made of it")]
     async fn unit_of(&self, pool: &PgPool) -> Result<Unit, Error> {
         let asked = Instant::now();
         let acquired = Box::pin(pool.acquire()).await;
