@@ -1,141 +1,138 @@
-//! A unit of work that is dropped half way costs its connection, and nothing else.
+//! A unit of work that is dropped half way costs its connection, and nothing else: whatever the method and
+//! wherever it stood, its rows are all there or none is, no lock and no slot of the pool is lost, and the next
+//! call is committed for all to see.
 
+mod calls;
+mod migrating;
+mod stage;
+mod waiting;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::future::poll_fn;
+use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Poll;
 
-use spark_domain::{Checkpoint, Job, Resource};
-use spark_store::{Error, Lease, Store};
+use calls::{Call, READS, WRITES};
+use stage::{Rows, Stage};
 
-use crate::harness::{Database, LONG, feed, until};
-
-/// Polls a future so many times and then gives it up.
-struct GivenUp<F> {
-    work: Pin<Box<F>>,
-    polls: u32,
-}
-
-impl<F: Future> Future for GivenUp<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.polls == 0 {
+/// Polls a future so many times and then gives it up; what it came to, if it came to its end before.
+async fn give_up<F: Future + ?Sized>(
+    mut work: Pin<Box<F>>,
+    mut polls: u32,
+    answered: bool,
+) -> Option<F::Output> {
+    poll_fn(|cx| {
+        if polls == 0 {
             return Poll::Ready(None);
         }
-        self.polls -= 1;
-        match self.work.as_mut().poll(cx) {
+        polls -= 1;
+        match work.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            // The next poll may come before there is anything to read: dropping between two packets counts too.
-            Poll::Pending => {
-                if self.polls == 0 {
-                    return Poll::Ready(None);
-                }
-                Poll::Pending
-            }
+            // Dropped with its question sent, before there is an answer; or woken by the answer and not polled.
+            Poll::Pending if polls == 0 && !answered => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         }
-    }
-}
-
-/// Whether the work came to its end before it was given up.
-async fn give_up<T>(polls: u32, work: impl Future<Output = Result<T, Error>>) -> bool {
-    GivenUp { work: Box::pin(work), polls }.await.is_some_and(|result| {
-        result.unwrap();
-        true
     })
+    .await
 }
 
-async fn some_work(which: u32, polls: u32, store: &Store, lease: &Lease) -> bool {
-    let name = feed("beaches");
-    match which {
-        0 => give_up(polls, store.now()).await,
-        1 => give_up(polls, store.begin_run(lease, Resource::Property, Job::Update)).await,
-        2 => {
-            let checkpoint = Checkpoint::default();
-            give_up(polls, store.save_checkpoint(lease, Resource::Office, Job::Update, &checkpoint)).await
-        }
-        3 => give_up(polls, store.acquire_lease(&name, "test", LONG)).await,
-        4 => give_up(polls, store.reserve_requests(&[7; 32], 5, Duration::from_millis(1))).await,
-        _ => give_up(polls, store.take_requests(lease)).await,
-    }
-}
-
-#[tokio::test]
-async fn a_unit_dropped_at_any_poll_leaves_the_pool_usable_and_no_lock_held() {
-    let database = Database::migrated().await;
-    let lease = database.feed("beaches").await;
-    let store = &database.store;
-    for which in 0..6 {
+/// Drops the call at every poll, before or after that poll's answer came, and holds each time that the rows are
+/// those before it or those after it.
+async fn dropped_at_every_poll(stage: &Stage, call: &Call, before: &Rows, after: &Rows, answered: &[bool]) {
+    for answered in answered.iter().copied() {
         let mut polls = 1;
-        while !some_work(which, polls, store, &lease).await {
+        loop {
+            let place = format!("{} dropped at poll {polls} (answered: {answered})", call.method);
+            let store = stage.store();
+            let end = give_up((call.on)(&store, stage), polls, answered).await;
+            stage.serves_on(&store, &place).await;
+            let rows = stage.rows().await;
+            assert!(rows == *before || rows == *after, "{place}: half of its rows are written: {rows:#?}");
+            if let Some(end) = end {
+                end.unwrap_or_else(|error| panic!("{place}: {error:?}"));
+                assert_eq!(rows, *after, "{place}");
+                stage.put_back().await;
+                break;
+            }
+            if rows != *before {
+                stage.put_back().await;
+            }
             polls += 1;
-            assert!(polls < 200, "work {which} never comes to its end");
+            assert!(polls < 400, "{} never comes to its end", call.method);
         }
     }
-    until("no transaction is left open and no lock held", || async {
-        let held: i64 = database
-            .ask(
-                "select count(*) from pg_stat_activity a where a.datname = current_database() \
-                  and a.pid <> pg_backend_pid() and (a.state like 'idle in transaction%' or exists \
-                  (select from pg_locks l where l.pid = a.pid and l.locktype in ('relation', 'tuple')))",
-            )
-            .await;
-        held == 0
-    })
-    .await;
-    // More at once than the pool has connections: a slot that was lost would show.
-    let clocks = (0..16).map(|_| {
-        let store = store.clone();
-        tokio::spawn(async move { store.now().await })
-    });
-    for clock in clocks.collect::<Vec<_>>() {
-        clock.await.unwrap().unwrap();
+}
+
+/// The rows after a call that was left alone.
+async fn left_alone(stage: &Stage, call: &Call) -> Rows {
+    let store = stage.store();
+    (call.on)(&store, stage).await.unwrap_or_else(|error| panic!("{}: {error:?}", call.method));
+    stage.serves_on(&store, call.method).await;
+    let rows = stage.rows().await;
+    stage.put_back().await;
+    rows
+}
+
+async fn all_dropped(calls: &[Call]) {
+    let stage = Stage::set().await;
+    let before = stage.rows().await;
+    for call in calls {
+        let after = left_alone(&stage, call).await;
+        assert_eq!(stage.rows().await, before, "the stage is not put back");
+        assert_ne!(after, before, "{} writes nothing on this stage", call.method);
+        dropped_at_every_poll(&stage, call, &before, &after, &[false, true]).await;
     }
 }
 
 #[tokio::test]
-async fn a_write_after_a_dropped_one_is_committed_for_all_to_see() {
-    let database = Database::migrated().await;
-    let lease = database.feed("beaches").await;
-    for polls in 1..40 {
-        some_work(1, polls, &database.store, &lease).await;
-        let request = spark_store::RequestKind::Pause;
-        let id = database.store.submit_request(&feed("beaches"), &request, "somebody").await.unwrap();
-        let seen: i64 = database
-            .ask(&format!("select count(*) from replicator.operator_request where request = {}", id.0))
-            .await;
-        assert_eq!(seen, 1, "after {polls} polls");
+async fn a_read_dropped_at_any_poll_leaves_nothing_behind() {
+    let stage = Stage::set().await;
+    let before = stage.rows().await;
+    for call in READS {
+        assert_eq!(left_alone(&stage, call).await, before, "{} writes", call.method);
+        dropped_at_every_poll(&stage, call, &before, &before, &[true]).await;
     }
 }
 
 #[tokio::test]
-async fn a_unit_that_waits_for_a_lock_and_is_dropped_lets_go_of_its_own() {
-    let database = Database::migrated().await;
-    let lease = database.feed("beaches").await;
-    let mut blocker = database.connection().await;
-    sqlx::raw_sql("begin; lock table replicator.checkpoint").execute(&mut blocker).await.unwrap();
-    let store = database.store.clone();
-    let work = tokio::spawn(async move {
-        store.save_checkpoint(&lease, Resource::Office, Job::Update, &Checkpoint::default()).await
-    });
-    until("the work waits for the lock", || async {
-        let waiting: i64 = database
-            .ask(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' \
-                  and datname = current_database()",
-            )
-            .await;
-        waiting == 1
-    })
-    .await;
-    work.abort();
-    assert!(work.await.unwrap_err().is_cancelled());
-    sqlx::raw_sql("rollback").execute(&mut blocker).await.unwrap();
-    until("the lease's row can be locked by a taker", || async {
-        let mut connection = database.connection().await;
-        let lock = "select from replicator.lease where feed = 'beaches' for update nowait";
-        sqlx::raw_sql(lock).execute(&mut connection).await.is_ok()
-    })
-    .await;
-    let written: i64 = database.ask("select count(*) from replicator.checkpoint").await;
-    assert_eq!(written, 0, "what was dropped must not have happened");
+async fn a_write_dropped_at_any_poll_happened_whole_or_not_at_all() {
+    all_dropped(&WRITES[..WRITES.len() / 2]).await;
+}
+
+#[tokio::test]
+async fn so_did_the_other_half_of_the_writes() {
+    all_dropped(&WRITES[WRITES.len() / 2..]).await;
+}
+
+#[test]
+fn every_public_async_method_of_the_store_is_dropped_somewhere_here() {
+    /// These have tests of their own.
+    const ELSEWHERE: [&str; 2] = ["migrate", "close"];
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut methods = BTreeSet::new();
+    async_methods(&source, &mut methods);
+    let dropped: BTreeSet<String> = READS
+        .iter()
+        .chain(WRITES)
+        .map(|call| call.method.trim_end_matches("_of"))
+        .chain(ELSEWHERE)
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(methods, dropped);
+}
+
+/// The names after `pub async fn` in a folder.
+fn async_methods(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            async_methods(&path, found);
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
+        let methods = text.lines().filter_map(|line| line.trim_start().strip_prefix("pub async fn "));
+        found.extend(methods.filter_map(|rest| Some(rest.split_once(['(', '<'])?.0.to_owned())));
+    }
 }

@@ -93,7 +93,7 @@ pub(crate) fn feed(name: &str) -> FeedName {
 }
 
 /// Asks again and again until the answer is yes; a test that would wait for longer than 20 s has failed.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+pub(crate) async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !ask().await {
         assert!(begun.elapsed() < Duration::from_secs(20), "still not so after 20 s: {what}");
