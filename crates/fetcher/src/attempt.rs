@@ -20,6 +20,7 @@ use crate::error::table::Class;
 use crate::error::{self, Error, Exchange, Kind};
 use crate::headers;
 use crate::pacer::Pacer;
+use crate::quote::Forms;
 use crate::reso::Unread;
 use crate::send::{self, Failed, Measured};
 use crate::settings::{Settings, SettingsError};
@@ -82,6 +83,8 @@ pub(crate) struct Line {
     pub(crate) settings: Settings,
     pub(crate) client: Client,
     pub(crate) token: RwLock<Arc<Token>>,
+    /// The proxy's password.
+    pub(crate) proxy_forms: Forms,
     pub(crate) pacer: Pacer,
     pub(crate) allowance: Allowance,
     pub(crate) observer: Observer,

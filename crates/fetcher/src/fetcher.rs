@@ -12,6 +12,7 @@ use crate::allowance::Allowance;
 use crate::attempt::{Ask, Line, Observer};
 use crate::error::{Error, Kind};
 use crate::pacer::Pacer;
+use crate::quote::Forms;
 use crate::reso::Unread;
 use crate::reso::metadata::{self, Metadata};
 use crate::reso::url::Service;
@@ -56,7 +57,8 @@ impl Fetcher {
         let client = tls::client(&settings)?;
         let service = Arc::new(Service::new(&settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
-        let line = Line { settings, client, token, pacer, allowance, observer, in_flight };
+        let proxy_forms = settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default();
+        let line = Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight };
         Ok(Self { line: Arc::new(line), service })
     }
 

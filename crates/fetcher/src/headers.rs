@@ -32,10 +32,9 @@ pub(crate) fn redirect_origin(response: &Response) -> Option<String> {
     response.url().join(location).ok().map(|url| origin_of(&url))
 }
 
-/// For FBS's support; bounded, because it comes from outside and goes into log lines.
-pub(crate) fn request_id(response: &Response) -> Option<String> {
-    let id = response.headers().get("x-request-id")?.to_str().ok()?;
-    Some(id.chars().take(100).collect())
+/// For FBS's support.
+pub(crate) fn request_id(response: &Response) -> Option<&str> {
+    response.headers().get("x-request-id")?.to_str().ok()
 }
 
 /// The whole second at or before that long before a moment.

@@ -20,6 +20,7 @@ mod error;
 mod pacer;
 mod allowance;
 mod token;
+mod quote;
 mod tls;
 
 pub use allowance::Allowance;

@@ -16,6 +16,7 @@ use crate::error::body::Said;
 use crate::error::table::{Class, classify};
 use crate::error::{self, Exchange, Kind};
 use crate::headers;
+use crate::quote::{Forms, quote};
 use crate::reso::{Unread, wire::is_html};
 use crate::token::Token;
 
@@ -64,7 +65,9 @@ pub(crate) async fn once<T>(
     let origin = headers::redirect_origin(&response);
     measured.status = Some(status.as_u16());
     exchange.status = measured.status;
-    exchange.request_id = headers::request_id(&response);
+    let secrets = [measured.token.forms(), &line.proxy_forms];
+    let unread = |problem: &str| Why::Unread(quote(problem, secrets));
+    exchange.request_id = headers::request_id(&response).map(|id| quote(id, secrets));
     let fail = |why, exchange| Err(Failed { why, exchange, hint });
 
     if !status.is_success() {
@@ -72,13 +75,13 @@ pub(crate) async fn once<T>(
         let body = body::read(response, ERROR_BODY_LIMIT, &mut share, &mut measured.wire).await;
         let body = body.unwrap_or_default();
         let said = error::body::read(&body).unwrap_or_default();
-        let class = exchange.hear(&said, ask.kind, &measured.token);
+        let class = exchange.hear(&said, ask.kind, secrets);
         let absent = class == Class::NotFound && ask.kind == Kind::Entity;
         return match (absent, is_html(&body), origin) {
-            (_, _, Some(origin)) if class == Class::Redirected => fail(Why::Redirected(origin), exchange),
-            (true, true, _) => {
-                fail(Why::Unread("its 404 is HTML and comes from a proxy".to_owned()), exchange)
+            (_, _, Some(origin)) if class == Class::Redirected => {
+                fail(Why::Redirected(quote(&origin, secrets)), exchange)
             }
+            (true, true, _) => fail(unread("its 404 is HTML and comes from a proxy"), exchange),
             (true, false, _) => match understand(None) {
                 Ok(value) => Ok((value, share, date)),
                 Err(_) => fail(Why::Refused(class), exchange),
@@ -90,27 +93,27 @@ pub(crate) async fn once<T>(
     match body::read(response, limit, &mut share, &mut measured.wire).await {
         Ok(body) => match understand(Some(body)) {
             Ok(value) => Ok((value, share, date)),
-            Err(Unread::Malformed(problem)) => fail(Why::Unread(problem), exchange),
-            Err(Unread::ForeignLink(origin)) => fail(Why::ForeignLink(origin), exchange),
+            Err(Unread::Malformed(problem)) => fail(unread(&problem), exchange),
+            Err(Unread::ForeignLink(origin)) => fail(Why::ForeignLink(quote(&origin, secrets)), exchange),
             Err(Unread::Refusal(said)) => {
-                let class = exchange.hear(&said, ask.kind, &measured.token);
+                let class = exchange.hear(&said, ask.kind, secrets);
                 let unnamed = said.code.is_none();
-                let problem = "it is an error without a code, under a status of success".to_owned();
-                fail(if unnamed { Why::Unread(problem) } else { Why::Refused(class) }, exchange)
+                let problem = "it is an error without a code, under a status of success";
+                fail(if unnamed { unread(problem) } else { Why::Refused(class) }, exchange)
             }
         },
         Err(Cut::TooBig { limit }) => fail(Why::TooBig(limit), exchange),
-        Err(Cut::Unreadable(problem)) => fail(Why::Unread(problem), exchange),
+        Err(Cut::Unreadable(problem)) => fail(unread(&problem), exchange),
         Err(Cut::Broken(error)) if error.is_timeout() => fail(Why::Slow(error.without_url()), exchange),
-        Err(Cut::Broken(_)) => fail(Why::Unread("the connection ended within it".to_owned()), exchange),
+        Err(Cut::Broken(_)) => fail(unread("the connection ended within it"), exchange),
     }
 }
 
 impl Exchange {
     /// Takes in what the body said; how the answer is to be taken.
-    fn hear(&mut self, said: &Said, kind: Kind, token: &Token) -> Class {
+    fn hear(&mut self, said: &Said, kind: Kind, secrets: [&Forms; 2]) -> Class {
         self.code = said.own_code();
-        self.message = said.message.as_deref().map(|message| token.redact(message));
+        self.message = said.message.as_deref().map(|message| quote(message, secrets));
         let status = said.status().or(self.status).unwrap_or_default();
         let class = classify(self.code, status);
         if kind == Kind::Link { error::behind_link(class, status) } else { class }

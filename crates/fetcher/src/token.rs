@@ -1,6 +1,7 @@
-//! The access token: where it comes from, and the two forms in which it may leave this module.
+//! The access token: where it comes from, and the forms in which it may leave this module.
 //!
-//! Rule: the text goes into one header, marked sensitive, and into one hash. Nothing else sees it.
+//! Rule: the text goes into one header, marked sensitive, into one hash, and into what is never to be quoted.
+//! Nothing else sees it.
 
 use std::fs;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::path::Path;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::quote::Forms;
 use crate::settings::{Authorization, SettingsError, TokenSource};
 
 /// Separates this hash from any other made of the same token.
@@ -16,7 +18,7 @@ const BUDGET_CONTEXT: &str = "spark-replicator 2026-11 request budget of one acc
 pub(crate) struct Token {
     header: HeaderValue,
     budget_key: [u8; 32],
-    text: SecretString,
+    forms: Forms,
 }
 
 impl Token {
@@ -53,7 +55,7 @@ impl Token {
         Ok(Self {
             header,
             budget_key: blake3::derive_key(BUDGET_CONTEXT, text.as_bytes()),
-            text: text.into(),
+            forms: Forms::of(text),
         })
     }
 
@@ -67,9 +69,9 @@ impl Token {
         self.budget_key
     }
 
-    /// A text that came from outside, without the token, should it be quoted there.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        text.replace(self.text.expose_secret(), "[token]")
+    /// What must be taken out of the words of others.
+    pub(crate) fn forms(&self) -> &Forms {
+        &self.forms
     }
 }
 

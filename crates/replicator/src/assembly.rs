@@ -12,7 +12,9 @@ use spark_scheduler::metrics::Build;
 use spark_scheduler::{FeedSettings, Metrics, Pace};
 use spark_store::Store;
 
+use crate::config::database::check_url;
 use crate::config::feed::{Api, Authorization, PurgeGuard, Requests};
+use crate::config::shown::is_misread;
 use crate::config::{Config, Database, Engine, Feed, Secret, Target, check};
 use crate::exit::{Exit, refuse};
 use crate::http::Objective;
@@ -38,7 +40,11 @@ pub(crate) fn observed_store(
 pub(crate) fn store(database: &Database) -> anyhow::Result<spark_store::Settings> {
     let configured = |message: String| refuse(Exit::Configuration, message);
     let url = match &database.target {
-        Some(Target::Url(secret)) => read(secret, "database.url_file")?,
+        Some(Target::Url(secret)) => {
+            let url = read(secret, "database.url_file")?;
+            check_url(&url).map_err(|message| configured(format!("database.url_file: {message}")))?;
+            url
+        }
         Some(Target::Embedded) => {
             return Err(configured(
                 "database.embedded is for run and demo; nobody else can reach it".to_owned(),
@@ -122,10 +128,12 @@ fn fetcher(feed: &Feed) -> anyhow::Result<spark_fetcher::Settings> {
         }
     };
     let proxy = feed.proxy.as_ref().map(|secret| read(secret, &key("proxy_file"))).transpose()?;
-    let proxy = proxy.map(|text| text.parse()).transpose().map_err(|_| {
+    let unusable = || {
         let message = format!("{} holds no URL; write one like http://proxy:3128", key("proxy_file"));
         refuse(Exit::Configuration, message)
-    })?;
+    };
+    let proxy = proxy.map(|text| text.parse().ok().filter(|url| !is_misread(url)).ok_or_else(unusable));
+    let proxy = proxy.transpose()?;
     let (timeouts, retry) = patience(&feed.requests);
     Ok(spark_fetcher::Settings {
         authorization: match feed.authorization {

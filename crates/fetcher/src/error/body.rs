@@ -4,15 +4,12 @@
 
 use serde_json::Value;
 
-/// More of a message is not repeated: it goes into log lines and rows.
-const MESSAGE_LIMIT: usize = 240;
-
 /// What a body says went wrong.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     /// Spark's code, or an HTTP status in its place.
     pub(crate) code: Option<i64>,
-    /// The feed's own words, shortened.
+    /// The feed's own words, which are not to be repeated before they are quoted.
     pub(crate) message: Option<String>,
 }
 
@@ -38,7 +35,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Said> {
     }
     match body.get("error") {
         Some(Value::String(word)) => {
-            let message = text(&body["error_description"]).unwrap_or_else(|| shorten(word));
+            let message = text(&body["error_description"]).unwrap_or_else(|| word.clone());
             Some(Said { code: None, message: Some(message) })
         }
         Some(error) if error.is_object() => {
@@ -63,17 +60,7 @@ fn number(value: &Value) -> Option<i64> {
 }
 
 fn text(value: &Value) -> Option<String> {
-    value.as_str().map(shorten).filter(|text| !text.is_empty())
-}
-
-/// One line of bounded length, whatever it was.
-fn shorten(text: &str) -> String {
-    let mut line: String =
-        text.chars().take(MESSAGE_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MESSAGE_LIMIT).is_some() {
-        line.push('…');
-    }
-    line.trim().to_owned()
+    value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -112,12 +99,5 @@ mod tests {
         assert_eq!(read(br#"{"D":{"Success":true,"Results":[]}}"#), None);
         assert_eq!(read(br#"{"value":[]}"#), None);
         assert_eq!(read(b"<html>"), None);
-    }
-
-    #[test]
-    fn a_long_message_is_one_short_line() {
-        let body = serde_json::json!({"error": {"code": 400, "message": "a\nb".repeat(1000)}}).to_string();
-        let message = read(body.as_bytes()).unwrap().message.unwrap();
-        assert!(message.chars().count() <= MESSAGE_LIMIT + 1 && !message.contains('\n'));
     }
 }

@@ -80,7 +80,7 @@ fn check_database(findings: &mut Findings<'_>) {
                 .to_owned(),
         ),
         Some(super::Target::Url(Secret::File(path))) => {
-            let read = read_secret(path).and_then(|text| database::check_url(&text.into()));
+            let read = read_secret(path).and_then(|text| database::check_url(&text));
             if let Err(message) = read {
                 findings.add(Severity::Error, "database.url_file", message);
             }

@@ -1,9 +1,10 @@
 //! `[database]`: which Postgres holds the rows.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::section::{Secret, Section};
+use super::shown::{ESCAPES, is_misread, without_password};
 use super::units;
 
 const KNOWN: &[&str] = &["url", "url_file", "embedded", "max_connections"];
@@ -31,7 +32,7 @@ impl Database {
         let url = section.secret("url");
         if let Some(Secret::Text(text)) = &url {
             section.show_last_as(without_password(text.expose_secret()));
-            if let Err(message) = check_url(text) {
+            if let Err(message) = check_url(text.expose_secret()) {
                 section.find_last(message);
             }
         }
@@ -52,51 +53,14 @@ impl Database {
 }
 
 /// Whether the text is a Postgres URL; the answer never repeats it, since it may hold a password.
-pub(crate) fn check_url(text: &SecretString) -> Result<(), String> {
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
     let form = "write it like postgres://user@host:5432/database";
-    match Url::parse(text.expose_secret()) {
-        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(()),
-        Ok(url) => {
-            Err(format!("a URL of Postgres begins with postgres:// and not {}:; {form}", url.scheme()))
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "postgres" | "postgresql") => {
+            Err(format!("a URL of Postgres begins with postgres://; {form}"))
         }
+        Ok(url) if is_misread(&url) => Err(format!("it has an @ behind its host; {ESCAPES}")),
+        Ok(_) => Ok(()),
         Err(error) => Err(format!("it is no URL ({error}); {form}")),
-    }
-}
-
-/// An URL for people: its password, also one given as a parameter, is `***`.
-pub(crate) fn without_password(text: &str) -> String {
-    let Ok(mut url) = Url::parse(text) else { return "***".to_owned() };
-    if url.password().is_some() && url.set_password(Some("***")).is_err() {
-        return "***".to_owned();
-    }
-    if url.query().is_some() {
-        let hidden = |name: &str| name.to_ascii_lowercase().contains("password");
-        let shown = url.query_pairs().map(|(name, value)| {
-            let value = if hidden(&name) { "***".to_owned() } else { value.into_owned() };
-            format!("{name}={value}")
-        });
-        let shown = shown.collect::<Vec<_>>().join("&");
-        url.set_query(Some(&shown));
-    }
-    url.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shown_url_keeps_everything_but_the_password() {
-        for (text, shown) in [
-            ("postgres://replicator@localhost/mls", "postgres://replicator@localhost/mls"),
-            ("postgres://r:hush@db:5433/mls", "postgres://r:***@db:5433/mls"),
-            (
-                "postgres://db/mls?password=hush&sslmode=require",
-                "postgres://db/mls?password=***&sslmode=require",
-            ),
-            ("no url: hush", "***"),
-        ] {
-            assert_eq!(without_password(text), shown);
-        }
     }
 }

@@ -9,6 +9,7 @@
 mod layers;
 mod lines;
 mod section;
+pub(crate) mod shown;
 pub(crate) mod units;
 pub(crate) mod cron;
 pub(crate) mod database;

@@ -12,6 +12,7 @@ use figment::value::{Dict, Value};
 use secrecy::SecretString;
 
 use super::layers::{Layers, Source};
+use super::shown::without_password;
 
 /// What was wrong or doubtful with a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,22 @@ impl<'a> Section<'a> {
             }
             Some((value, source)) => self.parse(name, &value, source, parse),
         }
+    }
+
+    /// An address that has a default: whatever is wrong with it, a password in it is not repeated.
+    pub(crate) fn address<T>(
+        &mut self,
+        name: &str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (text, source) = match self.take(name) {
+            None => (default.to_owned(), Source::Default),
+            Some((value, source)) => (self.scalar_of(name, &value, &source)?, source),
+        };
+        let shown = without_password(&text);
+        self.note(name, Some(Shown::One(shown.clone())), source.clone());
+        parse(&text).map_err(|message| self.find(name, Some(&shown), source, message)).ok()
     }
 
     /// A value that may be absent.

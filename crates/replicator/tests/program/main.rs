@@ -5,6 +5,7 @@
 mod house;
 mod process;
 mod stage;
+mod leaks;
 mod configuration;
 mod live_check;
 mod database;
@@ -15,5 +16,6 @@ mod exposition;
 mod instances;
 mod operators;
 mod token;
+mod secrets;
 mod demo;
 mod sabotage;

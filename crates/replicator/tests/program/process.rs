@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes.
@@ -60,26 +60,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it and listens to its log.
+    /// Starts it and listens to its log, and to whatever it prints beside it.
     pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let log = child.stderr.take().unwrap();
-        Self::hear(child, log)
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        hear(child.stderr.take().unwrap(), sender.clone());
+        hear(child.stdout.take().unwrap(), sender);
+        Self { child, lines, seen: Vec::new() }
     }
 
     /// Starts it and listens to what it prints.
     pub(crate) fn listening_to_stdout(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let out = child.stdout.take().unwrap();
-        Self::hear(child, out)
-    }
-
-    fn hear(child: Child, stream: impl Read + Send + 'static) -> Self {
         let (sender, lines) = channel();
-        let stream = BufReader::new(stream);
-        std::thread::spawn(move || {
-            stream.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
+        hear(child.stdout.take().unwrap(), sender);
         Self { child, lines, seen: Vec::new() }
     }
 
@@ -118,6 +112,15 @@ impl Running {
         }
         panic!("it does not end; it said {:#?}", self.seen);
     }
+}
+
+/// Reads to the end of the stream, whether or not anybody still listens: a full pipe would hold the program up.
+fn hear(stream: impl Read + Send + 'static, sender: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            let _ = sender.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
 }
 
 impl Drop for Running {

@@ -69,7 +69,7 @@ impl Stage {
         self.folder.path().join("replicator.toml")
     }
 
-    fn token_file(&self) -> PathBuf {
+    pub(crate) fn token_file(&self) -> PathBuf {
         self.folder.path().join("token")
     }
 
@@ -105,6 +105,23 @@ impl Stage {
     {
         let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
         query.fetch_one(&mut self.connection().await).await.unwrap()
+    }
+
+    /// All rows of all tables and views of a schema.
+    pub(crate) async fn rows_as_text(&self, schema: &str) -> String {
+        let mut connection = self.connection().await;
+        let tables = "select quote_ident(table_name) from information_schema.tables where table_schema = $1";
+        let tables: Vec<String> =
+            sqlx::query_scalar(tables).bind(schema).fetch_all(&mut connection).await.unwrap();
+        assert!(!tables.is_empty(), "schema {schema} has no tables");
+        let mut text = String::new();
+        for table in tables {
+            let rows = format!("select coalesce(string_agg(r::text, E'\n'), '') from {schema}.{table} r");
+            let rows: String =
+                sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&mut connection).await.unwrap();
+            text.extend([table.as_str(), ":\n", &rows, "\n"]);
+        }
+        text
     }
 
     /// Waits until a question is answered with true; tables that are not there yet are no answer.

@@ -16,7 +16,8 @@ pub(crate) use self::limits::{PurgeGuard, Requests, Timing};
 pub(crate) use self::words::{Api, Authorization};
 use super::cron::Cron;
 use super::section::{Secret, Section};
-use super::{database, units};
+use super::shown::{ESCAPES, is_misread, without_password};
+use super::units;
 
 const KNOWN: &[&str] = &[
     "api",
@@ -85,7 +86,7 @@ impl Feed {
     pub(super) fn read(name: FeedName, mut section: Section<'_>) -> Option<Self> {
         // Everything is read before anything is returned, so that every problem is found in one go.
         let api = section.value("api", "reso", units::word(words::APIS));
-        let base_url = section.value(
+        let base_url = section.address(
             "base_url",
             "https://replication.sparkapi.com/Version/3/Reso/OData",
             words::base_url,
@@ -150,9 +151,13 @@ fn read_proxy(section: &mut Section<'_>) -> Option<Secret> {
     let proxy = section.secret("proxy");
     if let Some(Secret::Text(text)) = &proxy {
         use secrecy::ExposeSecret;
-        section.show_last_as(database::without_password(text.expose_secret()));
-        if Url::parse(text.expose_secret()).is_err() {
-            section.find_last("write a URL like http://proxy:3128".to_owned());
+        section.show_last_as(without_password(text.expose_secret()));
+        match Url::parse(text.expose_secret()) {
+            Ok(url) if is_misread(&url) => {
+                section.find_last(format!("write a URL like http://proxy:3128; {ESCAPES}"));
+            }
+            Ok(_) => {}
+            Err(_) => section.find_last("write a URL like http://proxy:3128".to_owned()),
         }
     }
     proxy
