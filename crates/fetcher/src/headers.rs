@@ -9,21 +9,34 @@ use tokio::time::Instant;
 
 use crate::reso::url::origin_of;
 
+/// No feed is left alone for longer on its own word. A number out of range would overflow every clock that it is
+/// added to, and one of years would silence the key for years.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// The `Date` header, and when it was read.
 pub(crate) fn date(response: &Response) -> Option<(Timestamp, Instant)> {
-    let text = response.headers().get(DATE)?.to_str().ok()?;
-    Some((httpdate::parse_http_date(text).ok()?.into(), Instant::now()))
+    Some((moment(response.headers().get(DATE)?.to_str().ok()?)?, Instant::now()))
 }
 
-/// `Retry-After`, as seconds or as a date; a date counts from the answer's own, so that skew does not matter.
+/// `Retry-After`; a date counts from the answer's own, so that skew does not matter.
 pub(crate) fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    let now = date(response).map_or_else(SystemTime::now, |(date, _)| date.into());
-    Some(until.duration_since(now).unwrap_or_default())
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    wait(text, || date(response).map_or_else(|| SystemTime::now().into(), |(date, _)| date))
+}
+
+/// A date as HTTP spells it.
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
+    httpdate::parse_http_date(text).ok().map(Timestamp::from)
+}
+
+/// A wait as seconds or as the date of its end.
+pub(crate) fn wait(text: &str, now: impl FnOnce() -> Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => (moment(text)? - now()).to_std().unwrap_or_default(),
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// Scheme, host and port that an answer points to instead of being one.

@@ -48,6 +48,24 @@ async fn retry_after_is_kept_as_seconds_and_as_a_date() {
 }
 
 #[tokio::test]
+async fn a_wait_that_no_clock_can_hold_is_a_day() {
+    let day = Duration::from_hours(24);
+    for hint in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        for (status, code) in [(429, 1550), (503, 503), (503, 1023)] {
+            let feed = Feed::of(3).await;
+            let Trouble::Refuse { shape, .. } = Trouble::d(status, code) else { unreachable!() };
+            let retry_after = Some(hint.to_owned());
+            feed.fail(Fault::new(Trouble::Refuse { status, code, shape, retry_after }).forever());
+            let error = feed.client.refusal().await;
+            assert_eq!(feed.requests().len(), 1, "{status}, {hint}: {error}");
+            if code == 1550 {
+                assert!(matches!(error, Error::Throttled { after, .. } if after == day), "{error:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_feed_that_asks_for_an_hour_is_left_alone() {
     let feed = Feed::of(3).await;
     let Trouble::Refuse { shape, .. } = Trouble::error(503, 503) else { unreachable!() };
