@@ -3,12 +3,13 @@
 use anyhow::Context;
 use spark_domain::{FeedName, Job, Resource};
 use spark_scheduler::{FeedSettings, OnceProblem, OnceReport, run_once};
-use spark_store::{RequestKind, Store};
+use spark_store::{Error, RequestKind, Store};
 
 use super::{operator, print};
 use crate::assembly;
 use crate::cli::{Once, Resync};
 use crate::config::{Config, Loaded};
+use crate::daemon::WHO_MIGRATES;
 use crate::exit::{Exit, refuse};
 use crate::shutdown::Shutdown;
 
@@ -70,10 +71,14 @@ pub(super) fn chosen(config: &Config, feed: Option<&FeedName>) -> anyhow::Result
 }
 
 async fn migrate(store: &Store) -> anyhow::Result<()> {
-    if !store.pending_migrations().await?.is_empty() {
-        store.migrate().await.context("cannot migrate the schema")?;
+    if store.pending_migrations().await?.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    match store.migrate().await {
+        Ok(_) => Ok(()),
+        Err(denied @ Error::Denied(_)) => Err(denied).context(WHO_MIGRATES),
+        Err(error) => Err(error).context("cannot migrate the schema"),
+    }
 }
 
 async fn here_or_there(

@@ -37,6 +37,10 @@ const STATUS: Duration = Duration::from_secs(5);
 /// How long what was dropped may take to notice.
 const LAST: Duration = Duration::from_secs(3);
 
+/// What to do where the schema is not ours and this role may not alter it.
+pub(crate) const WHO_MIGRATES: &str = "this role may not migrate: run `spark-replicator migrate` with the tables' owner in \
+    database.url (spark_replicator_owner, where deploy/roles.sql made the roles)";
+
 /// What a daemon is made of.
 pub(crate) struct Parts {
     pub(crate) feeds: Vec<FeedSettings>,
@@ -168,10 +172,7 @@ async fn try_schema(store: &Store) -> Result<Vec<String>, spark_store::Error> {
         match store.migrate().await {
             Err(denied @ spark_store::Error::Denied(_)) => {
                 let denied = format!("{:#}", anyhow::Error::new(denied));
-                error!(
-                    error = denied,
-                    "this user may not migrate; run `spark-replicator migrate` as one who may"
-                );
+                error!(error = denied, "{WHO_MIGRATES}; nothing is replicated meanwhile");
                 sleep(REMIND / 6).await;
             }
             other => return other,

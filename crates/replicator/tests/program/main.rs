@@ -17,5 +17,6 @@ mod instances;
 mod operators;
 mod token;
 mod secrets;
+mod roles;
 mod demo;
 mod sabotage;
