@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::reso::url::origin_of;
 
-/// No feed is left alone for longer on its own word. A number out of range would overflow every clock that it is
-/// added to, and one of years would silence the key for years.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// Whoever names a longer time is asked again after this one. A number out of range would overflow every clock that
+/// it is added to, and one of years, a slip of a server, would silence the key for years.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// The `Date` header, and when it was read.
 pub(crate) fn date(response: &Response) -> Option<(Timestamp, Instant)> {
@@ -32,9 +32,10 @@ pub(crate) fn moment(text: &str) -> Option<Timestamp> {
 /// A wait as seconds or as the date of its end.
 pub(crate) fn wait(text: &str, now: impl FnOnce() -> Timestamp) -> Option<Duration> {
     let text = text.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => (moment(text)? - now()).to_std().unwrap_or_default(),
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(LONGEST_WAIT, Duration::from_secs)
+    } else {
+        (moment(text)? - now()).to_std().unwrap_or_default()
     };
     Some(wait.min(LONGEST_WAIT))
 }

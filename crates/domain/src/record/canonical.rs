@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::members::Members;
+use super::members::{Elements, Members};
 use super::{RejectReason, is_noise, number};
 
 /// The version of the recipe. A new one re-hashes what is stored and must not look like a change of content.
@@ -107,20 +107,21 @@ fn array(text: &str, depth: usize, form: &mut Vec<u8>) -> Result<(), RejectReaso
     if depth == DEEPEST {
         return Err(RejectReason::TooDeep { limit: DEEPEST });
     }
-    let elements: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|error| RejectReason::Unreadable(error.to_string()))?;
-    let mut forms = Vec::with_capacity(elements.len());
+    let Elements(elements) = Elements::read(text)?;
+    // One buffer for all: a buffer for each would take many times the memory of a list of short numbers.
+    let (mut forms, mut ends) = (Vec::new(), Vec::with_capacity(elements.len()));
     for element in &elements {
-        let mut one = Vec::new();
-        value(element, depth + 1, &mut one)?;
-        forms.push(one);
+        value(element, depth + 1, &mut forms)?;
+        ends.push(forms.len());
     }
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let mut parts: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &forms[start..*end]).collect();
     if elements.iter().all(|element| !element.get().starts_with(['{', '['])) {
-        forms.sort_unstable();
+        parts.sort_unstable();
     }
     form.push(b'[');
-    for one in forms {
-        form.extend_from_slice(&one);
+    for part in parts {
+        form.extend_from_slice(part);
     }
     form.push(b']');
     Ok(())

@@ -3,10 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::RejectReason;
+
+/// No real object has more than a few thousand members, and no array as many elements. What is kept of each is
+/// larger than the shortest of them, so a page could otherwise take many times its memory.
+pub(super) const MOST: usize = 200_000;
+
+/// The elements of one JSON array, as slices.
+pub(super) struct Elements<'a>(pub(super) Vec<&'a RawValue>);
 
 /// An object's members as they stand: names unescaped, values untouched.
 pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -19,7 +26,7 @@ impl<'a> Members<'a> {
         if !raw.starts_with('{') {
             return Err(RejectReason::NotAnObject);
         }
-        serde_json::from_str(raw).map_err(|error| RejectReason::Unreadable(error.to_string()))
+        parse(raw)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Cow<'a, str>, &'a RawValue)> {
@@ -54,6 +61,45 @@ fn push_name(json: &mut String, name: &str) {
     }
 }
 
+impl<'a> Elements<'a> {
+    pub(super) fn read(raw: &'a str) -> Result<Self, RejectReason> {
+        parse(raw)
+    }
+}
+
+fn too_many<E: de::Error>() -> E {
+    E::custom(format_args!("more than {MOST} members or elements"))
+}
+
+fn parse<'a, T: Deserialize<'a>>(raw: &'a str) -> Result<T, RejectReason> {
+    serde_json::from_str(raw).map_err(|error| RejectReason::Unreadable(error.to_string()))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = sequence.next_element()? {
+                    if elements.len() == MOST {
+                        return Err(too_many());
+                    }
+                    elements.push(element);
+                }
+                Ok(elements)
+            }
+        }
+        deserializer.deserialize_seq(Collect).map(Self)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
@@ -67,6 +113,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut members = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
+                    if members.len() == MOST {
+                        return Err(too_many());
+                    }
                     members.push((name, value));
                 }
                 Ok(members)

@@ -24,7 +24,13 @@ pub use canonical::{HASH_RECIPE, Hash};
 pub use number::normalise as normalise_number;
 pub use scrub::scrub_in_place;
 
-use members::Members;
+use members::{Elements, Members};
+
+/// A listing with a hundred photos has some hundred kilobytes.
+const LARGEST: usize = 16_000_000;
+
+/// What is kept of a rejected record: it is for people.
+const MOST_SHOWN: usize = 1_000_000;
 
 /// What to look for in the records of one resource, and what to leave out. Made once per resource.
 #[derive(Debug, Clone)]
@@ -91,7 +97,7 @@ pub struct Rejected {
     pub key: Option<RecordKey>,
     /// What is wrong, in words.
     pub reason: RejectReason,
-    /// The record as served.
+    /// The record as served, or the beginning of a long one.
     pub raw: String,
 }
 
@@ -113,6 +119,14 @@ pub enum RejectReason {
     #[error("the record nests deeper than {limit} levels")]
     TooDeep {
         /// The deepest level that is read.
+        limit: usize,
+    },
+    /// Larger than any real record, and than what the rest of the way has memory for.
+    #[error("the record has {bytes} bytes, more than {limit}")]
+    TooBig {
+        /// Its size as served.
+        bytes: usize,
+        /// The largest size that is read.
         limit: usize,
     },
     /// The tokenizer stumbles inside the record.
@@ -141,7 +155,8 @@ impl Shape {
 
 /// Reads one record.
 pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
-    let rejected = |key, reason| Rejected { key, reason, raw: raw.to_owned() };
+    let shown = &raw[..raw.floor_char_boundary(MOST_SHOWN)];
+    let rejected = |key, reason| Rejected { key, reason, raw: shown.to_owned() };
     let members = Members::read(raw).map_err(|reason| rejected(None, reason))?;
 
     let mut columns = vec![None; shape.column_count];
@@ -180,6 +195,9 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
         let found = key_text.map_or("the field is absent".to_owned(), |text| text.chars().take(80).collect());
         rejected(None, RejectReason::NoKey { field, found })
     })?;
+    if raw.len() > LARGEST {
+        return Err(rejected(Some(key), RejectReason::TooBig { bytes: raw.len(), limit: LARGEST }));
+    }
     if let Some(reason) = broken {
         return Err(rejected(Some(key), reason));
     }
@@ -235,7 +253,7 @@ impl RelationMember<'_> {
 /// absent expansion, since an empty one is `[]`.
 fn read_relation(relation: Relation, text: &str) -> Result<Option<RelationSet<'_>>, RejectReason> {
     let elements: Vec<&RawValue> = match text.as_bytes().first() {
-        Some(b'[') => serde_json::from_str(text).map_err(|e| RejectReason::Unreadable(e.to_string()))?,
+        Some(b'[') => Elements::read(text)?.0,
         Some(b'{') => serde_json::from_str::<&RawValue>(text).into_iter().collect(),
         _ => return Ok(None),
     };
@@ -251,9 +269,14 @@ fn read_relation(relation: Relation, text: &str) -> Result<Option<RelationSet<'_
         let category = named("MediaCategory")
             .and_then(|(_, value)| string(value.get()))
             .map(|text| if text == "Photo" { Category::Photo } else { Category::Other });
-        // Two members of one key would break the set's primary key; the last one wins, as in an object.
-        members.retain(|earlier| earlier.key != key);
         members.push(RelationMember { key, modified_at, hash, category, raw: element.get() });
+    }
+    // Two members of one key would break the set's primary key; the last one wins, as in an object.
+    let last: HashMap<&str, usize> = members.iter().enumerate().map(|(at, m)| (m.key.as_str(), at)).collect();
+    if last.len() < members.len() {
+        let kept: BTreeSet<usize> = last.into_values().collect();
+        members =
+            members.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, m)| m).collect();
     }
     Ok(Some(RelationSet { relation, members, incomplete: false }))
 }

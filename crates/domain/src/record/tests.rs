@@ -107,6 +107,58 @@ fn nesting_beyond_every_real_record_is_rejected_and_not_followed() {
 }
 
 #[test]
+fn nesting_without_end_does_not_exhaust_the_stack() {
+    let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+    let braces = (r#"{"a":"#.repeat(100_000), "}".repeat(100_000));
+    for deep in [format!("{open}{close}"), format!("{}1{}", braces.0, braces.1), open] {
+        for record in [
+            format!(r#"{{"ListingKey":"1","A":{deep}}}"#),
+            format!(r#"{{"ListingKey":"1","Media":[{{"MediaKey":"1","A":{deep}}}]}}"#),
+            deep.clone(),
+        ] {
+            let read = move || read(&record, &shape()).is_err();
+            let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(read).unwrap();
+            assert!(thread.join().unwrap(), "it was taken");
+        }
+    }
+}
+
+#[test]
+fn a_record_of_a_hundred_thousand_members_is_read_and_one_of_more_than_any_has_is_not() {
+    let with = |count: usize| {
+        let members: Vec<String> = (0..count).map(|at| format!("\"M{at}\":[{at}]")).collect();
+        format!(r#"{{"ListingKey":"1",{}}}"#, members.join(","))
+    };
+    assert!(read(&with(100_000), &shape()).is_ok());
+    let refused = read(&with(200_001), &shape()).err().unwrap();
+    assert!(refused.reason.to_string().contains("more than 200000 members"), "{}", refused.reason);
+    assert!(refused.raw.len() <= MOST_SHOWN);
+    let list = format!(r#"{{"ListingKey":"1","A":[0{}]}}"#, ",1".repeat(200_000));
+    assert!(matches!(read(&list, &shape()).err().unwrap().reason, RejectReason::Unreadable(_)));
+}
+
+#[test]
+fn a_set_of_a_hundred_thousand_members_is_read_in_time() {
+    let photo = |at: u32| format!(r#"{{"MediaKey":"{}"}}"#, at % 60_000);
+    let photos: Vec<String> = (0..100_000).map(photo).collect();
+    let raw = format!(r#"{{"ListingKey":"1","Media":[{}]}}"#, photos.join(","));
+    let began = std::time::Instant::now();
+    let record = read(&raw, &shape()).unwrap();
+    let set = &record.relations[0].members;
+    assert_eq!((set.len(), set[0].key.as_str(), set[59_999].key.as_str()), (60_000, "40000", "39999"));
+    // A comparison of each with each takes minutes.
+    assert!(began.elapsed().as_secs() < 10, "it took {:?}", began.elapsed());
+}
+
+#[test]
+fn a_record_larger_than_any_is_rejected_by_its_key_and_its_beginning_is_kept() {
+    let raw = format!(r#"{{"ListingKey":"1","A":"{}"}}"#, "é".repeat(8_000_000));
+    let rejected = read(&raw, &shape()).err().unwrap();
+    assert!(matches!(rejected.reason, RejectReason::TooBig { limit: 16_000_000, .. }), "{}", rejected.reason);
+    assert!(rejected.key.is_some() && rejected.raw.len() <= MOST_SHOWN && raw.starts_with(&rejected.raw));
+}
+
+#[test]
 fn what_postgres_cannot_hold_is_replaced_in_place() {
     for (before, after, count) in [
         (r#"{"a":"x\u0000y"}"#, r#"{"a":"x\ufffdy"}"#, 1),

@@ -15,6 +15,9 @@ use crate::{PageHead, RecordKey, Timestamp};
 /// Pages in a row without a record before a walk is given up.
 const MOST_EMPTY_PAGES: u32 = 100;
 
+/// Pages of a walk whose length nobody knows: no feed has a hundred million records.
+const MOST_PAGES: u32 = 100_000;
+
 /// A walk's durable state. Everything but the set of links seen is kept in its checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Walk {
@@ -78,6 +81,9 @@ pub enum WalkFailed {
     /// Page after page without a record.
     #[error("{MOST_EMPTY_PAGES} pages in a row held no record; the list does not end")]
     EmptyPages,
+    /// No count, and no end.
+    #[error("{MOST_PAGES} pages were read and the feed never said how many there are; the list does not end")]
+    Endless,
     /// More than twice the pages that the count promised.
     #[error(
         "{pages} pages were read where {expected} records promise at most {promised}; the list does not end"
@@ -220,6 +226,9 @@ impl Walk {
     fn check_bounds(&self, top: u32) -> Result<(), WalkFailed> {
         if self.empty_in_a_row >= MOST_EMPTY_PAGES {
             return Err(WalkFailed::EmptyPages);
+        }
+        if self.expected.is_none() && self.pages > MOST_PAGES {
+            return Err(WalkFailed::Endless);
         }
         if let Some(expected) = self.expected {
             // Pages shrink under way, so the smallest size counts; a short list gets some slack.

@@ -48,6 +48,14 @@ fn a_hundred_pages_without_a_record_fail_the_walk() {
 }
 
 #[test]
+fn a_list_that_nobody_counted_ends_all_the_same() {
+    let walk = Walk { pages: MOST_PAGES - 1, ..begun() };
+    let walk = step(walk, &page(Some("l1"), None), &["a"], Paging::NextLink).unwrap();
+    let last = step(walk, &page(Some("l2"), None), &["b"], Paging::NextLink);
+    assert_eq!(last, Err(WalkFailed::Endless));
+}
+
+#[test]
 fn more_than_twice_the_pages_that_the_count_promised_fail_the_walk() {
     let mut walk = step(begun(), &page(Some("l"), Some(50)), &["k"], Paging::NextLink).unwrap();
     let failed = (0..100).find_map(|number| {

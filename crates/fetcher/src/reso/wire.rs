@@ -5,14 +5,25 @@
 //! found, so that the places stay true.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use spark_domain::record::scrub_in_place;
 
 use super::Unread;
 use crate::error::body;
+
+/// No page is asked for with more than 1,000 records; a server that takes no notice may still send a list whole.
+/// Places alone must not take more memory than the page.
+const MOST_RECORDS: usize = 200_000;
+
+/// Servers refuse addresses far shorter than this.
+const LONGEST_LINK: usize = 16 * 1024;
+
+/// No list has more. Taken as no count at all, it would make the shortest list a whole one.
+const GREATEST_COUNT: u64 = 1_000_000_000_000;
 
 /// A page as it came.
 #[derive(Debug)]
@@ -33,18 +44,46 @@ impl Envelope {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct Wire<'a> {
     #[serde(rename = "@odata.nextLink", borrow, default)]
     next: Option<Cow<'a, str>>,
     #[serde(rename = "@odata.count", borrow, default)]
     count: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    value: Option<Vec<&'a RawValue>>,
+    value: Option<Records<'a>>,
     #[serde(rename = "D", borrow, default)]
     d: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+}
+
+/// The elements of `value`, found and not read.
+struct Records<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MOST_RECORDS} records")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
+                let mut records = Vec::new();
+                while let Some(record) = sequence.next_element()? {
+                    if records.len() == MOST_RECORDS {
+                        return Err(de::Error::invalid_length(records.len() + 1, &self));
+                    }
+                    records.push(record);
+                }
+                Ok(records)
+            }
+        }
+        deserializer.deserialize_seq(Collect).map(Self)
+    }
 }
 
 /// A page of a list.
@@ -86,7 +125,7 @@ fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
         start..start + raw.len()
     };
     let records = match wire.value {
-        Some(records) => records.into_iter().map(|record| place(record.get())).collect(),
+        Some(Records(records)) => records.into_iter().map(|record| place(record.get())).collect(),
         None if wire.d.is_some() || wire.error.is_some() => return Err(refusal(json)),
         None if bare => vec![place(json.trim())],
         None => return malformed("it has no member \"value\""),
@@ -96,7 +135,13 @@ fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
         // Taken for the end, it would cut the list short, and what is behind it would look removed.
         return malformed("its @odata.nextLink is an empty text");
     }
+    if next.as_deref().is_some_and(|link| link.len() > LONGEST_LINK) {
+        return malformed("its @odata.nextLink is longer than any server takes");
+    }
     let count = wire.count.and_then(|count| whole_number(count.get()));
+    if count.is_some_and(|count| count > GREATEST_COUNT) {
+        return malformed("its @odata.count counts more than there are");
+    }
     Ok(Envelope { text, records, next, count, scrubbed })
 }
 

@@ -8,6 +8,7 @@ mod token;
 mod patience;
 mod refusals;
 mod bodies;
+mod hostile;
 mod budget;
 
 use std::sync::{Arc, Mutex};

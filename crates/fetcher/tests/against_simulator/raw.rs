@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::{Client, settings};
@@ -23,8 +23,7 @@ impl Raw {
         let task = tokio::spawn(async move {
             for turn in 0.. {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
+                read_request(&mut stream).await;
                 // The client may go away in the middle of an answer that is too long for it.
                 let _ = stream.write_all(&answers[turn.min(answers.len() - 1)]).await;
                 let _ = stream.shutdown().await;
@@ -33,9 +32,31 @@ impl Raw {
         Self { base_url, task }
     }
 
+    /// Begins every answer with `head` and goes on with `piece` for as long as somebody takes it.
+    pub(crate) async fn without_end(head: &'static str, piece: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/OData", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_request(&mut stream).await;
+                let mut sent = stream.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = stream.write_all(&piece).await;
+                }
+            }
+        });
+        Self { base_url, task }
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(settings(&self.base_url, "raw-token"))
     }
+}
+
+async fn read_request(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
 }
 
 impl Drop for Raw {

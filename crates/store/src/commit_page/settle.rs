@@ -85,6 +85,7 @@ const fn label(reason: &RejectReason) -> &'static str {
         RejectReason::NotAnObject => "not_an_object",
         RejectReason::NoKey { .. } => "no_key",
         RejectReason::TooDeep { .. } => "too_deep",
+        RejectReason::TooBig { .. } => "too_big",
         RejectReason::Unreadable(_) => "unreadable",
     }
 }
