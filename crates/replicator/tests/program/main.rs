@@ -18,5 +18,6 @@ mod operators;
 mod token;
 mod secrets;
 mod roles;
+mod hostile;
 mod demo;
 mod sabotage;

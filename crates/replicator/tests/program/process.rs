@@ -77,6 +77,10 @@ impl Running {
         Self { child, lines, seen: Vec::new() }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that it said until its end.
     pub(crate) fn said(&mut self) -> String {
         self.seen.extend(self.lines.iter());
