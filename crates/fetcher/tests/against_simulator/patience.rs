@@ -48,9 +48,9 @@ async fn retry_after_is_kept_as_seconds_and_as_a_date() {
 }
 
 #[tokio::test]
-async fn a_wait_that_no_clock_can_hold_is_a_day() {
-    let day = Duration::from_hours(24);
-    for hint in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+async fn a_wait_that_no_clock_can_hold_is_an_hour() {
+    let hour = Duration::from_hours(1);
+    for hint in ["18446744073709551615", "999999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         for (status, code) in [(429, 1550), (503, 503), (503, 1023)] {
             let feed = Feed::of(3).await;
             let Trouble::Refuse { shape, .. } = Trouble::d(status, code) else { unreachable!() };
@@ -59,7 +59,7 @@ async fn a_wait_that_no_clock_can_hold_is_a_day() {
             let error = feed.client.refusal().await;
             assert_eq!(feed.requests().len(), 1, "{status}, {hint}: {error}");
             if code == 1550 {
-                assert!(matches!(error, Error::Throttled { after, .. } if after == day), "{error:?}");
+                assert!(matches!(error, Error::Throttled { after, .. } if after == hour), "{error:?}");
             }
         }
     }
