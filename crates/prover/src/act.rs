@@ -41,6 +41,7 @@ impl Trial<'_> {
             self.pass(*seen_for).await?;
             let until = world.clock().now() + TimeDelta::from_std(STALE_FOR).unwrap_or_default();
             if let Some(key) = key {
+                self.chronicle.hide(Resource::Property, &key);
                 world.serve_stale(Resource::Property, &key, until);
             }
             return Ok(());

@@ -27,6 +27,8 @@ pub(crate) struct Version {
 /// All versions of all records, in the order of time.
 #[derive(Debug, Default)]
 pub(crate) struct Chronicle {
+    /// Records of which a cache may have shown an older version.
+    stale: BTreeSet<(Resource, String)>,
     versions: BTreeMap<(Resource, String), Vec<Version>>,
     looked: Moment,
 }
@@ -64,6 +66,16 @@ impl Chronicle {
             self.versions.entry(id).or_default().push(version);
         }
         self.looked = latest;
+    }
+
+    /// Notes that a cache shows an older version of a record for a while.
+    pub(crate) fn hide(&mut self, resource: Resource, key: &str) {
+        self.stale.insert((resource, key.to_owned()));
+    }
+
+    /// Whether a cache has ever shown an older version of a record, but for what the simulator does by chance.
+    pub(crate) fn was_hidden(&self, resource: Resource, key: &str) -> bool {
+        self.stale.contains(&(resource, key.to_owned()))
     }
 
     /// The versions of a record; none if there never was one.

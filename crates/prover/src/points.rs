@@ -30,8 +30,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 /// From one occasion to the next.
 const OCCASION: Duration = Duration::from_millis(150);
-/// What an upgrade to a version with more typed columns finds.
-const UPGRADE: &str = "update mls.member set member_full_name = null; \
+/// What an upgrade to a version with more typed columns finds; the witness looks away.
+const UPGRADE: &str = "set session_replication_role = replica; update mls.member set member_full_name = null; \
                        update replicator.resource set columns_version = columns_version - 1 where resource = 'Member'";
 
 /// What the kills came to.
@@ -124,10 +124,13 @@ impl Trial<'_> {
             while self.stage.instances[0].ended().is_none() && self.stage.instances[0].is_up() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
+            self.prepare(point).await?;
             self.stage.instances[0].start(Some(point))?;
             self.command_failpoint = Some(point.clone());
             let until = Instant::now() + PATIENCE;
             for occasion in 0.. {
+                // Whatever else ends the program: it is started for the same point again.
+                self.failpoints[0] = Some(point.clone());
                 self.pass(OCCASION).await?;
                 if self.was_reached(point) {
                     reached.push(point.clone());
@@ -136,10 +139,33 @@ impl Trial<'_> {
                 if Instant::now() > until {
                     break;
                 }
+                if point.starts_with("release_lease") && occasion % 20 == 19 {
+                    self.stage.instances[0].signal(Signal::TERM);
+                }
                 self.give_occasion(occasion).await?;
             }
             self.command_failpoint = None;
+            self.failpoints[0] = None;
         }
+        Ok(())
+    }
+
+    /// What has to be otherwise before the program starts, if it is to come to the point at all.
+    async fn prepare(&mut self, point: &str) -> Result<(), Error> {
+        if point.starts_with("set_configuration") {
+            self.stage.reconfigure()?;
+        }
+        if point.starts_with("save_metadata") {
+            self.ask_of_postgres("delete from replicator.metadata").await?;
+        }
+        Ok(())
+    }
+
+    async fn ask_of_postgres(&self, sentence: &'static str) -> Result<(), Error> {
+        let mut connection = self.stage.connect().await?;
+        // Where the program is at the same rows, the next occasion will do.
+        let _ = raw_sql(sentence).execute(&mut connection).await;
+        let _ = connection.close().await;
         Ok(())
     }
 
@@ -179,7 +205,7 @@ impl Trial<'_> {
             13 => Deed::Operator(OperatorDeed::Resync),
             14 => {
                 self.approve().await?;
-                return self.upgrade().await;
+                return self.ask_of_postgres(UPGRADE).await;
             }
             _ => Deed::Feed(FeedDeed::StepClock { forward: draw % 2 == 0 }),
         };
@@ -201,13 +227,5 @@ impl Trial<'_> {
             Some(plan) => self.command(&["purge", "approve", &plan.to_string(), "--feed", FEED]),
             None => Ok(()),
         }
-    }
-
-    async fn upgrade(&mut self) -> Result<(), Error> {
-        let mut connection = self.stage.connect().await?;
-        // It changes typed columns only; a row that is written at the moment is upgraded by that.
-        let _ = raw_sql(UPGRADE).execute(&mut connection).await;
-        let _ = connection.close().await;
-        Ok(())
     }
 }

@@ -8,23 +8,23 @@ pub(crate) const FEED: &str = "proved";
 pub(crate) const TOKEN: &str = "prover-token-4f1d";
 
 /// The cache window that the program is told; the guide's is 20 minutes.
-pub(crate) const CACHE_WINDOW: Duration = Duration::from_secs(3);
+pub(crate) const CACHE_WINDOW: Duration = Duration::from_secs(4);
 /// How long the simulator's caches are stale at most. Its stamps are whole seconds, hence the rest.
-pub(crate) const STALE_FOR: Duration = Duration::from_secs(2);
+pub(crate) const STALE_FOR: Duration = Duration::from_secs(3);
 /// How far the feed's clock is stepped; the guide's window is to this as the program's is to 10 minutes.
 pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(1);
-/// How far a feed's clock may be off all the time. Not scaled: only differences matter.
+/// How far a feed's clock may be off all the time. Not scaled.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
 /// Which clocks are scaled, and how the program is told: a line each, for the report and `--help`.
 pub const CLOCKS: &[&str] = &[
-    "cache window, overlap, margins and second reads: 3 s instead of 20 min (cache_window)",
+    "cache window, overlap, margins and second reads: 4 s instead of 20 min (cache_window)",
     "updates: every second instead of every 5 min (update_every)",
     "sweeps: every 3 s instead of nightly (purge_at)",
     "lookups and metadata: every 5 s instead of daily (timing.daily_every)",
     "waits after failures: 0.2 s instead of 1 min (timing.retry_unit); blocked feeds are probed every 0.5 s instead of 15 min",
     "one request: 1 s to connect, 2 s to read, retries from 5 ms on (requests.*); silence after 429: 0.5 s instead of 5 min",
-    "the feed's caches are stale for up to 2 s, its clock steps by 1 s (simulator)",
+    "the feed's caches are stale for up to 3 s, its clock steps by 1 s (simulator)",
     "not scaled: the lease (2 s, 8 s, 0.5 s), the budget's window, TCP, Postgres' limits (5 s a statement), the skew of the feed's clock",
 ];
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// Points at which an instance may be told to kill itself, if the program has them.
     pub failpoints: Vec<String>,
+    /// A PgBouncer, 1.21 or newer: the instances meet Postgres through it, in transaction mode.
+    pub pgbouncer: Option<PathBuf>,
     /// The seeds.
     pub seeds: Range<u64>,
     /// Steps of each history.
@@ -62,6 +64,7 @@ impl Default for Settings {
             other_program: None,
             environment: Vec::new(),
             failpoints: Vec::new(),
+            pgbouncer: None,
             seeds: 0..20,
             steps: 40,
             instances: 1,

@@ -135,6 +135,9 @@ impl Trial<'_> {
         self.stop().await?;
         let mut verdict = judge::judge(&self.stage, &self.chronicle, &mut self.figures).await?;
         self.accusations.append(&mut verdict);
+        if !self.accusations.is_empty() {
+            self.stage.keep_requests()?;
+        }
         Ok(())
     }
 

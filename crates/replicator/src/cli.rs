@@ -272,6 +272,9 @@ pub(crate) struct Prove {
     /// Another version of this program, as a file: every second instance runs it, as during an upgrade
     #[arg(long, value_name = "FILE")]
     pub(crate) beside: Option<PathBuf>,
+    /// A PgBouncer (1.21 or newer), as a file: the program meets Postgres through it, in transaction mode
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pgbouncer: Option<PathBuf>,
     /// Do not look for the shortest beginning of a history that still fails
     #[arg(long)]
     pub(crate) no_shrink: bool,

@@ -61,7 +61,7 @@ pub struct Pace {
     pub lease_life: Duration,
     /// From one renewal to the next; 2 s.
     pub lease_beat: Duration,
-    /// How often a stand-by asks for the lease; 1 s.
+    /// How often a stand-by asks for the lease; 0.5 s.
     pub lease_poll: Duration,
     /// The window of the request limit; 5 min.
     pub budget_window: Duration,
@@ -78,7 +78,7 @@ impl Default for Pace {
         Self {
             lease_life: Duration::from_secs(8),
             lease_beat: Duration::from_secs(2),
-            lease_poll: Duration::from_secs(1),
+            lease_poll: Duration::from_millis(500),
             budget_window: spark_domain::plan::budget::WINDOW,
             retry_unit: Duration::from_mins(1),
             refusal_patience: Duration::from_mins(1),

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use spark_simulator::{CommitTrouble, Fault, InTrouble, Resource, Trouble, Weather};
 
 use super::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed, Step};
-use crate::settings::{CLOCK_SKEW, Climate, STALE_FOR, Settings};
+use crate::settings::{CLOCK_SKEW, Climate, Settings};
 
 /// What `in (...)` and collections are asked of.
 const COLLECTIONS: [Resource; 5] =
@@ -81,8 +81,7 @@ fn market(chance: &mut Rng) -> MarketDeed {
         86..88 => MarketDeed::Rewind(draw),
         _ => {
             let what = pick(chance, &[Flicker::NewListing, Flicker::Edit, Flicker::Photos]);
-            let longest = u64::try_from(STALE_FOR.as_millis()).unwrap_or(u64::MAX);
-            MarketDeed::Flicker(what, draw, milliseconds(chance, 600, longest))
+            MarketDeed::Flicker(what, draw, milliseconds(chance, 600, 2_000))
         }
     }
 }
@@ -124,7 +123,7 @@ fn fault(chance: &mut Rng) -> Fault {
 
 fn trouble(chance: &mut Rng) -> Trouble {
     let after = chance.usize(1..9_000);
-    match chance.u32(..38) {
+    match chance.u32(..46) {
         0 => Trouble::throttle(None),
         1 => Trouble::throttle(Some("1")),
         2 => Trouble::error(500, 500),
@@ -146,8 +145,8 @@ fn trouble(chance: &mut Rng) -> Trouble {
         18 => Trouble::Drip { bytes: chance.usize(50..2_000), every: Duration::from_millis(20) },
         19 => Trouble::RepeatedLink,
         20 => Trouble::RelativeLink,
-        21 => Trouble::NoLink,
-        22 => Trouble::LeavesOut(chance.usize(1..10)),
+        21 | 38 | 39 => Trouble::NoLink,
+        22 | 40..44 => Trouble::LeavesOut(chance.usize(1..10)),
         23 => Trouble::EmptyPage,
         24 => Trouble::ExpiredToken,
         25 => Trouble::CountOff(chance.i64(-40..40)),

@@ -131,6 +131,13 @@ pub(crate) struct History {
     pub(crate) steps: Vec<Step>,
 }
 
+impl History {
+    /// Whether the feed's clock is stepped in it.
+    pub(crate) fn steps_clock(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.deed, Deed::Feed(FeedDeed::StepClock { .. })))
+    }
+}
+
 impl Deed {
     /// The kind, for the count of what was tried.
     pub(crate) fn kind(&self) -> String {

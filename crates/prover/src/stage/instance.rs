@@ -24,6 +24,8 @@ pub(crate) struct Instance {
     child: Option<Child>,
     /// Whether its end is our doing.
     expected: Option<End>,
+    /// Whether it was told to kill itself somewhere.
+    armed: bool,
 }
 
 /// How an instance came to its end.
@@ -42,7 +44,7 @@ impl Instance {
         log: PathBuf,
         environment: Vec<(String, String)>,
     ) -> Self {
-        Self { program, config, log, environment, child: None, expected: None }
+        Self { program, config, log, environment, child: None, expected: None, armed: false }
     }
 
     /// The program with these arguments and our configuration, and none of the caller's variables.
@@ -68,10 +70,8 @@ impl Instance {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         self.expected = None;
-        if let Some(point) = failpoint {
-            command.env(FAILPOINT, point);
-            self.expected = Some(End::Killed);
-        }
+        self.armed = failpoint.is_some();
+        command.envs(failpoint.map(|point| (FAILPOINT, point)));
         self.child = Some(command.spawn().map_err(system("start the program"))?);
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Instance {
 
     /// Whether it was started to kill itself and has not done so.
     pub(crate) fn awaits_its_end(&self) -> bool {
-        self.child.is_some() && self.expected == Some(End::Killed)
+        self.child.is_some() && self.armed
     }
 
     /// Sends a signal, which may end it.
@@ -107,6 +107,7 @@ impl Instance {
         let killed = status.signal() == Some(Signal::KILL.as_raw());
         Some(match self.expected.take() {
             Some(End::Killed) if killed => Ok(End::Killed),
+            _ if killed && self.armed => Ok(End::Killed),
             Some(End::Terminated) if status.code() == Some(0) => Ok(End::Terminated),
             // It was told to end by SIGTERM when it had hardly begun to listen for it.
             Some(End::Terminated) if status.signal() == Some(Signal::TERM.as_raw()) => Ok(End::Terminated),

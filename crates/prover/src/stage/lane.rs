@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use spark_simulator::postgres::{Settings as ServerSettings, ThrowAwayPostgres};
+use spark_simulator::postgres::{PgBouncer, Settings as ServerSettings, ThrowAwayPostgres};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
 use crate::{
@@ -30,6 +30,8 @@ const MOST_INSTANCES: usize = 8;
 /// A server, and the migrated database that all of its others are copied from.
 #[derive(Debug)]
 pub(crate) struct Lane {
+    /// Before the server in more than one sense: it goes first.
+    bouncer: Option<PgBouncer>,
     server: ThrowAwayPostgres,
     address: SocketAddr,
     databases: AtomicU64,
@@ -63,12 +65,20 @@ impl Lane {
         connection.close().await.map_err(sql("close a connection"))?;
         let address = format!("127.0.0.1:{}", server.port());
         let address = address.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 5432)));
-        Ok(Arc::new(Self { server, address, databases: AtomicU64::new(0) }))
+        let roles: Vec<String> = (0..MOST_INSTANCES).map(Self::role).collect();
+        let program = settings.pgbouncer.as_ref();
+        let bouncer = program.map(|program| PgBouncer::start(program, &server, &roles)).transpose()?;
+        Ok(Arc::new(Self { bouncer, server, address, databases: AtomicU64::new(0) }))
     }
 
     /// The server.
     pub(crate) fn server(&self) -> &ThrowAwayPostgres {
         &self.server
+    }
+
+    /// Where the instances find it: a PgBouncer, if there is one.
+    pub(crate) fn entrance(&self) -> SocketAddr {
+        self.bouncer.as_ref().map_or(self.address, PgBouncer::address)
     }
 
     /// Where it listens.

@@ -23,7 +23,7 @@ pub(crate) use self::{
 use crate::{
     Error,
     history::History,
-    settings::{self, Settings, TOKEN},
+    settings::{self, Climate, Settings, TOKEN},
     sql, system,
 };
 
@@ -41,7 +41,8 @@ pub(crate) struct Stage {
     pub(crate) postgres: Vec<Proxy>,
     pub(crate) instances: Vec<Instance>,
     pub(crate) database: String,
-    requests_per_5_minutes: u32,
+    climate: Climate,
+    clock_is_stepped: bool,
     folder: PathBuf,
 }
 
@@ -66,7 +67,7 @@ impl Stage {
         let mut postgres = Vec::new();
         let mut instances = Vec::new();
         for number in 0..climate.instances {
-            let proxy = relay(lane.address()).await?;
+            let proxy = relay(lane.entrance()).await?;
             let url =
                 format!("postgres://{}@{}/{database}?sslmode=disable", Lane::role(number), proxy.address());
             let config = folder.join(format!("instance-{number}.toml"));
@@ -80,7 +81,8 @@ impl Stage {
             postgres.push(proxy);
         }
         let folder = folder.to_path_buf();
-        let requests_per_5_minutes = climate.requests_per_5_minutes;
+        let clock_is_stepped = history.steps_clock();
+        let climate = climate.clone();
         Ok(Self {
             lane,
             simulator,
@@ -89,14 +91,44 @@ impl Stage {
             postgres,
             instances,
             database,
-            requests_per_5_minutes,
+            climate,
+            clock_is_stepped,
             folder,
         })
     }
 
     /// The limit that the instances share.
     pub(crate) const fn requests_per_5_minutes(&self) -> u32 {
-        self.requests_per_5_minutes
+        self.climate.requests_per_5_minutes
+    }
+
+    /// Whether the simulator shows older versions by chance.
+    pub(crate) const fn has_stale_caches(&self) -> bool {
+        self.climate.stale_caches
+    }
+
+    /// Whether the feed's clock is stepped meanwhile.
+    pub(crate) const fn clock_is_stepped(&self) -> bool {
+        self.clock_is_stepped
+    }
+
+    /// Keeps what was asked, for whoever looks into a failure.
+    pub(crate) fn keep_requests(&self) -> Result<(), Error> {
+        let here = std::time::Instant::now();
+        let mut text = String::new();
+        for entry in self.simulator.journal().requests() {
+            let ago = here.duration_since(entry.instant).as_secs_f64();
+            let line = format!(
+                "{ago:8.3} s before the end, {} by the feed: {} -> {:?}, {} records, faults {:?}\n",
+                entry.at,
+                entry.url(),
+                entry.status,
+                entry.records,
+                entry.faults
+            );
+            text.push_str(&line);
+        }
+        fs::write(self.folder.join("requests.txt"), text).map_err(system("keep the requests"))
     }
 
     /// A connection of our own, past all relays.
@@ -112,6 +144,19 @@ impl Stage {
     pub(crate) fn issue_token(&self, token: &str) -> Result<(), Error> {
         self.simulator.set_token(token);
         fs::write(self.folder.join("token"), token).map_err(system("write the token"))
+    }
+
+    /// Changes the first instance's configuration in a way that orders a download of everything; the next call
+    /// takes it back.
+    pub(crate) fn reconfigure(&self) -> Result<(), Error> {
+        const MORE: &str = "Teams = ['Media']\n";
+        let path = self.folder.join("instance-0.toml");
+        let text = fs::read_to_string(&path).map_err(system("read a configuration"))?;
+        let changed = match text.split_once(MORE) {
+            Some((before, after)) => format!("{before}{after}"),
+            None => text.replacen("Member = ['Media']\n", &format!("Member = ['Media']\n{MORE}"), 1),
+        };
+        fs::write(path, changed).map_err(system("write a configuration"))
     }
 
     /// A command beside the daemons, of the first instance's program; its output goes to a file of the trial.

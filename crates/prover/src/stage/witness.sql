@@ -25,7 +25,9 @@ declare
 begin
     insert into prover.row_change (epoch, table_name, operation, key, parent_key, old_stamp, new_stamp, same_body)
     values ((select epoch from replicator.lease where feed = one->>'feed'), tg_table_name, tg_op, one->>'key',
-            one->>'parent_key', old.modified_at, new.modified_at, coalesce(old.body = new.body, false));
+            one->>'parent_key', old.modified_at, new.modified_at,
+            -- Typed columns are filled anew after an upgrade, and that is no change of the record.
+            coalesce(old.body = new.body and old.written_at <> new.written_at, false));
     return null;
 end $$;
 
@@ -84,24 +86,41 @@ create table prover.claim (
     stamps   timestamptz[] not null
 );
 
-create function prover.note_claim() returns trigger language plpgsql security definer as $$
+create function prover.claim(the_feed text, the_resource text, claimed timestamptz) returns void
+    language plpgsql security definer as $$
 declare
     held_keys text[];
     held_stamps timestamptz[];
-    table_name text := case new.resource when 'Teams' then 'team' when 'OpenHouse' then 'open_house'
-                                         else lower(new.resource) end;
+    table_name text := case the_resource when 'Teams' then 'team' when 'OpenHouse' then 'open_house'
+                                         else lower(the_resource) end;
 begin
     execute format('select coalesce(array_agg(key), array[]::text[]), coalesce(array_agg(modified_at), array[]::timestamptz[])
                     from mls.%I where feed = $1', table_name)
-    into held_keys, held_stamps using new.feed;
+    into held_keys, held_stamps using the_feed;
     insert into prover.claim (resource, through, keys, stamps)
-    values (new.resource, new.complete_through_at, held_keys, held_stamps);
+    values (the_resource, claimed, held_keys, held_stamps);
+end $$;
+
+create function prover.note_claim() returns trigger language plpgsql security definer as $$
+begin
+    perform prover.claim(new.feed, new.resource, new.complete_through_at);
     return null;
 end $$;
 create constraint trigger witness_of_claims after update on replicator.resource
     deferrable initially deferred for each row
     when (new.complete_through_at is distinct from old.complete_through_at)
     execute function prover.note_claim();
+
+-- A cursor claims the same: the next pass asks for nothing older.
+create function prover.note_cursor() returns trigger language plpgsql security definer as $$
+begin
+    perform prover.claim(new.feed, new.resource, new.cursor_at);
+    return null;
+end $$;
+create constraint trigger witness_of_cursors after update on replicator.checkpoint
+    deferrable initially deferred for each row
+    when (new.job = 'update' and new.cursor_at is distinct from old.cursor_at)
+    execute function prover.note_cursor();
 
 create table prover.listed (
     resource text not null,

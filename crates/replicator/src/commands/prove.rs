@@ -20,6 +20,7 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
         other_program: arguments.beside.clone(),
         environment: Vec::new(),
         failpoints: failpoints(),
+        pgbouncer: arguments.pgbouncer.clone(),
         seeds: arguments.seeds.clone(),
         steps: arguments.steps.into(),
         instances: arguments.instances.into(),
@@ -86,8 +87,11 @@ mod sabotage {
 
     #[cfg(feature = "failpoints")]
     pub(super) fn failpoints() -> Vec<String> {
-        // Migrations are over when a trial begins; they have a test of their own.
-        let boundaries = spark_store::failpoint::BOUNDARIES.iter().filter(|name| **name != "migrate");
+        // Migrations are over when a trial begins, and have a test of their own; what ends in `_not` commits
+        // nothing; and no running feed sets its paging.
+        let boundaries = spark_store::failpoint::BOUNDARIES
+            .iter()
+            .filter(|name| !["migrate", "set_paging"].contains(name) && !name.ends_with("_not"));
         boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect()
     }
 

@@ -27,7 +27,7 @@ impl Engine {
         let page_allowance = section.value("page_allowance", "48MB", units::size);
         let lease_beat = section.value("lease_beat", "2s", units::positive_duration);
         let lease_life = section.value("lease_life", "8s", units::positive_duration);
-        let lease_poll = section.value("lease_poll", "1s", units::positive_duration);
+        let lease_poll = section.value("lease_poll", "500ms", units::positive_duration);
         let shutdown_grace = section.value("shutdown_grace", "30s", units::duration);
         if let (Some(beat), Some(life)) = (lease_beat, lease_life)
             && life < 3 * beat

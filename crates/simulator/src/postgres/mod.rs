@@ -5,12 +5,14 @@
 //! folder with it.
 
 mod find;
+mod pgbouncer;
 mod server;
 
 use std::{io, path::PathBuf, process::Output, sync::OnceLock};
 
 pub use self::{
     find::INSTALL_LINE,
+    pgbouncer::PgBouncer,
     server::{Settings, ThrowAwayPostgres},
 };
 

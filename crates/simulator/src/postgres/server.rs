@@ -25,7 +25,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use super::{PostgresError, failed, find, last_lines};
 
 /// `$0 "$@"` is the server. A signal to the shell itself counts as the end of the pipe.
-const PARENT: &str = r#"
+pub(super) const PARENT: &str = r#"
 "$0" "$@" & pid=$!
 gone() { kill -QUIT $pid 2>/dev/null; wait $pid; cd /; rm -rf -- "$FOLDER"; exit 0; }
 trap gone TERM INT HUP
@@ -301,11 +301,11 @@ impl Drop for ThrowAwayPostgres {
     }
 }
 
-fn system(doing: &'static str) -> impl Fn(std::io::Error) -> PostgresError {
+pub(super) fn system(doing: &'static str) -> impl Fn(std::io::Error) -> PostgresError {
     move |source| PostgresError::System { doing, source }
 }
 
-fn free_port() -> Result<u16, PostgresError> {
+pub(super) fn free_port() -> Result<u16, PostgresError> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(system("find a free port"))?;
     Ok(listener.local_addr().map_err(system("find a free port"))?.port())
 }
