@@ -1,8 +1,12 @@
-//! A listener whose connections are few, and never silent or alive for long.
+//! A listener whose clients are few and take turns.
 //!
-//! axum waits without limit for a client that sends half a header, and takes any number of clients. Here a
-//! connection ends after some time without a byte and in any case after a few minutes, and while all places are
-//! taken the next client waits in the kernel's queue.
+//! axum waits without limit for a client that sends half a header, takes a header of any size, and any number of
+//! clients. Here a request's head must come soon and be small, a connection ends after some time without a byte
+//! and in any case after a few minutes. While all places are taken, whoever comes is let in for the one that has
+//! kept us waiting for its request longest: a client that sends a byte now and then must not keep out one that
+//! asks whether we are alive.
+
+mod places;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,35 +18,54 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use self::places::{Place, Places};
 
 /// Clients at a time.
 const PLACES: usize = 64;
 
-/// How long a client may be silent: more than the usual minute between two scrapes.
+/// How long a client may be silent between two requests: more than the usual minute between two scrapes.
 const SILENCE: Duration = Duration::from_secs(75);
+
+/// How long the head of a request may take, from its first byte.
+const HEAD: Duration = Duration::from_secs(10);
 
 /// How long a connection lasts at most.
 const LIFE: Duration = Duration::from_mins(5);
 
+/// The largest head of a request.
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// What ends a head.
+const END: &[u8; 4] = b"\r\n\r\n";
+
 /// The listener.
 pub(super) struct Bounded {
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// A client.
 pub(super) struct Client {
     stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
+    place: Place,
+    head: Head,
+    /// When we will have waited for long enough.
+    patience: Pin<Box<Sleep>>,
     end: Pin<Box<Sleep>>,
-    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The head that is coming in, as far as it matters here.
+#[derive(Debug, Default)]
+struct Head {
+    length: usize,
+    matched: usize,
 }
 
 impl Bounded {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(PLACES)) }
+        Self { listener, places: Places::new(PLACES) }
     }
 }
 
@@ -51,13 +74,12 @@ impl Listener for Bounded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Client, SocketAddr) {
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => {
-                    let (silence, end) = (Box::pin(sleep(SILENCE)), Box::pin(sleep(LIFE)));
-                    return (Client { stream, silence, end, _place: place }, address);
+                    let place = Places::take(&self.places).await;
+                    let (patience, end) = (Box::pin(sleep(HEAD)), Box::pin(sleep(LIFE)));
+                    return (Client { stream, place, head: Head::default(), patience, end }, address);
                 }
                 Err(error) => {
                     // Out of file descriptors, or a client that is gone already: later is better.
@@ -73,11 +95,36 @@ impl Listener for Bounded {
     }
 }
 
+impl Head {
+    /// Takes in what was read: whether a head has ended in it, or an error if this one is too large.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let mut ended = false;
+        for byte in bytes {
+            self.length += 1;
+            self.matched = match self.matched {
+                at if *byte == END[at] => at + 1,
+                _ => usize::from(*byte == END[0]),
+            };
+            if self.matched == END.len() {
+                (*self, ended) = (Self::default(), true);
+            } else if self.length > LARGEST_HEAD {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large"));
+            }
+        }
+        Ok(ended)
+    }
+}
+
 impl Client {
     fn poll_limits(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let over =
-            self.silence.as_mut().poll(context).is_ready() || self.end.as_mut().poll(context).is_ready();
+        let over = self.place.poll_given_away(context).is_ready()
+            || self.patience.as_mut().poll(context).is_ready()
+            || self.end.as_mut().poll(context).is_ready();
         if over { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+
+    fn wait_for(&mut self, patience: Duration) {
+        self.patience.as_mut().reset(Instant::now() + patience);
     }
 }
 
@@ -88,8 +135,15 @@ impl AsyncRead for Client {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_limits(context)?;
+        let before = buf.filled().len();
         ready!(pin!(&mut self.stream).poll_read(context, buf))?;
-        self.silence.as_mut().reset(Instant::now() + SILENCE);
+        let began = self.head.length == 0;
+        if self.head.take(&buf.filled()[before..])? {
+            self.place.asks();
+            self.wait_for(SILENCE);
+        } else if began {
+            self.wait_for(HEAD);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -101,6 +155,7 @@ impl AsyncWrite for Client {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_limits(context)?;
+        self.place.is_answered();
         pin!(&mut self.stream).poll_write(context, buf)
     }
 
@@ -119,14 +174,65 @@ mod tests {
 
     use super::*;
 
+    async fn connected() -> (Bounded, TcpStream, Client) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut bounded = Bounded::new(listener);
+        let (served, _) = bounded.accept().await;
+        (bounded, client, served)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_in_its_header_is_let_go() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut served, _) = Bounded::new(listener).accept().await;
+        let (_bounded, mut client, mut served) = connected().await;
         client.write_all(b"GET / HT").await.unwrap();
         let mut got = [0; 64];
         assert_eq!(served.read(&mut got).await.unwrap(), 8);
         assert_eq!(served.read(&mut got).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_now_and_then_does_not_prolong_a_head() {
+        let (_bounded, mut client, mut served) = connected().await;
+        let began = Instant::now();
+        let mut got = [0; 64];
+        let ended = loop {
+            client.write_all(b"x").await.unwrap();
+            match served.read(&mut got).await {
+                Ok(_) => tokio::time::advance(Duration::from_secs(1)).await,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(ended, io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < HEAD + Duration::from_secs(3), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_take_its_answer_gives_its_place_away() {
+        let (bounded, mut client, mut served) = connected().await;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let answer = tokio::spawn(async move {
+            served.read_exact(&mut [0; 18]).await?;
+            served.write_all(&vec![0; 64_000_000]).await
+        });
+        let began = Instant::now();
+        while !answer.is_finished() {
+            bounded.places.give_one_away();
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(answer.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < HEAD, "its own patience ended before");
+    }
+
+    #[test]
+    fn a_head_ends_at_its_empty_line_however_it_is_cut() {
+        let text = b"GET / HTTP/1.1\r\nA: \r\r\n\r\nGET";
+        for cut in 0..text.len() {
+            let mut head = Head::default();
+            let ends = [&text[..cut], &text[cut..]].map(|part| head.take(part).unwrap());
+            assert_eq!((ends.iter().filter(|ended| **ended).count(), head.length), (1, 3), "cut at {cut}");
+        }
+        assert!(Head::default().take(&[b'x'; LARGEST_HEAD]).is_ok());
+        assert!(Head::default().take(&vec![b'x'; LARGEST_HEAD + 1]).is_err());
     }
 }

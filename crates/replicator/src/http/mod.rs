@@ -2,7 +2,7 @@
 //!
 //! The rules: `/healthz` never asks the database, because liveness tied to it makes restart storms; no answer
 //! takes longer than [`PATIENCE`]; clients are few and short-lived by force (see [`listener`]), because whoever
-//! can reach the port must not be able to stop the daemon from stopping.
+//! can reach the port must not be able to stop the daemon from stopping; and nothing here writes.
 
 pub(crate) mod view;
 mod listener;
@@ -22,9 +22,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::map_response;
-use axum::response::Response;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +89,18 @@ fn router(sources: Sources) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
         .layer(RequestBodyLimitLayer::new(0))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn(read_only))
         .layer(map_response(guard))
+}
+
+/// Whoever can reach the port can read, and change nothing: so it needs no token. What changes something is a
+/// command, and a row that only the database's roles may write.
+async fn read_only(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD"), (header::CONNECTION, "close")])
+        .into_response()
 }
 
 /// A page that loads nothing may say so; and nothing here is ever to be cached.

@@ -19,5 +19,6 @@ mod token;
 mod secrets;
 mod roles;
 mod hostile;
+mod port;
 mod demo;
 mod sabotage;
