@@ -14,7 +14,7 @@ mod scrub;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
@@ -271,14 +271,19 @@ fn read_relation(relation: Relation, text: &str) -> Result<Option<RelationSet<'_
             .map(|text| if text == "Photo" { Category::Photo } else { Category::Other });
         members.push(RelationMember { key, modified_at, hash, category, raw: element.get() });
     }
-    // Two members of one key would break the set's primary key; the last one wins, as in an object.
-    let last: HashMap<&str, usize> = members.iter().enumerate().map(|(at, m)| (m.key.as_str(), at)).collect();
+    Ok(Some(RelationSet { relation, members: last_of_each_key(members), incomplete: false }))
+}
+
+/// Two members of one key would break the set's primary key; the last one wins, as in an object.
+fn last_of_each_key(mut members: Vec<RelationMember<'_>>) -> Vec<RelationMember<'_>> {
+    let last: HashMap<&str, usize> =
+        members.iter().enumerate().map(|(at, member)| (member.key.as_str(), at)).collect();
     if last.len() < members.len() {
-        let kept: BTreeSet<usize> = last.into_values().collect();
-        members =
-            members.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, m)| m).collect();
+        let kept: HashSet<usize> = last.into_values().collect();
+        let mut at = 0..;
+        members.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
     }
-    Ok(Some(RelationSet { relation, members, incomplete: false }))
+    members
 }
 
 /// The relation that a member name is, or annotates.

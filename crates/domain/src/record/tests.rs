@@ -78,6 +78,19 @@ fn one_pass_finds_key_stamps_columns_and_relations() {
 }
 
 #[test]
+fn the_last_of_two_members_with_one_key_is_the_member() {
+    let json = r#"{"ListingKey":"1","Media":[{"MediaKey":"a","Order":1},{"MediaKey":"b"},{"MediaKey":"a","Order":2},{"MediaKey":"c"}]}"#;
+    let record = read(json, &shape());
+    let Ok(record) = record else { panic!("{record:?}") };
+    let members = record.relation(Relation::Media).map(|set| &set.members);
+    let members: Vec<_> =
+        members.into_iter().flatten().map(|member| (member.key.as_str(), member.raw)).collect();
+    let expected =
+        [("b", r#"{"MediaKey":"b"}"#), ("a", r#"{"MediaKey":"a","Order":2}"#), ("c", r#"{"MediaKey":"c"}"#)];
+    assert_eq!(members, expected);
+}
+
+#[test]
 fn without_a_visible_stamp_the_modification_counts() {
     let json =
         r#"{"ListingKey":"1","ModificationTimestamp":"2026-02-20T16:41:12Z","PhotosChangeTimestamp":null}"#;
