@@ -83,8 +83,8 @@ fn value(raw: &RawValue, depth: usize, form: &mut Vec<u8>) -> Result<(), RejectR
             Ok(())
         }
         _ => {
-            let number =
-                number::normalise(text).ok_or_else(|| RejectReason::Unreadable(format!("number {text}")))?;
+            let number = number::normalise(text)
+                .ok_or_else(|| RejectReason::Unreadable(format!("number {text:.80}")))?;
             sized(b'#', number.to_string().as_bytes(), form);
             Ok(())
         }

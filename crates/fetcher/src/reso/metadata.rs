@@ -55,7 +55,7 @@ pub(crate) fn read(bytes: Vec<u8>) -> Result<Metadata, Unread> {
     let mut open: Option<EntityType> = None;
     let (mut saw_schema, mut depth) = (false, 0_u32);
     loop {
-        let event = reader.read_event().map_err(|error| Unread::Malformed(error.to_string()))?;
+        let event = reader.read_event().map_err(|error| Unread::malformed(&error.to_string()))?;
         let (element, has_children) = match &event {
             Event::Start(element) => (element, true),
             Event::Empty(element) => (element, false),
@@ -91,10 +91,10 @@ pub(crate) fn read(bytes: Vec<u8>) -> Result<Metadata, Unread> {
         }
     }
     if depth > 0 {
-        return Err(Unread::Malformed("the document is cut short".to_owned()));
+        return Err(Unread::malformed("the document is cut short"));
     }
     if !saw_schema {
-        return Err(Unread::Malformed("the document has no Schema; it is no OData $metadata".to_owned()));
+        return Err(Unread::malformed("the document has no Schema; it is no OData $metadata"));
     }
     metadata.document = document;
     Ok(metadata)

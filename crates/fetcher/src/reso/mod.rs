@@ -17,3 +17,11 @@ pub(crate) enum Unread {
     /// Its link leads to another origin.
     ForeignLink(String),
 }
+
+impl Unread {
+    /// It is no answer at all. A problem may quote names of any length: it goes into log lines and rows as one
+    /// short line.
+    pub(crate) fn malformed(problem: &str) -> Self {
+        Self::Malformed(crate::error::body::shorten(problem))
+    }
+}

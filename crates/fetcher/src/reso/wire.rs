@@ -102,7 +102,7 @@ pub(crate) fn is_html(bytes: &[u8]) -> bool {
 }
 
 fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
-    let malformed = |problem: &str| Err(Unread::Malformed(problem.to_owned()));
+    let malformed = |problem: &str| Err(Unread::malformed(problem));
     if bytes.trim_ascii().is_empty() {
         return malformed("it is empty");
     }
@@ -148,19 +148,19 @@ fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
 fn parse(json: &str) -> Result<Wire<'_>, Unread> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let wire = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        Unread::Malformed(match error.path().to_string().as_str() {
+        Unread::malformed(&match error.path().to_string().as_str() {
             "." | "?" => error.inner().to_string(),
-            path => format!("at {path}: {}", error.inner()),
+            path => format!("{} at {path}", error.inner()),
         })
     })?;
-    reader.end().map_err(|error| Unread::Malformed(error.to_string()))?;
+    reader.end().map_err(|error| Unread::malformed(&error.to_string()))?;
     Ok(wire)
 }
 
 /// An error envelope under a status of success.
 fn refusal(json: &str) -> Unread {
     body::read(json.as_bytes())
-        .map_or_else(|| Unread::Malformed("it has no member \"value\"".to_owned()), Unread::Refusal)
+        .map_or_else(|| Unread::malformed("it has no member \"value\""), Unread::Refusal)
 }
 
 /// A count may come as a text or as a float without a fraction.
@@ -213,7 +213,12 @@ mod tests {
         assert_eq!(problem("{}"), "it has no member \"value\"");
         assert_eq!(problem(r#"{"value":null}"#), "it has no member \"value\"");
         assert!(problem(r#"{"value":[{"a":1},{"b""#).contains("EOF"));
-        assert!(problem(r#"{"value":{}}"#).starts_with("at value: "));
+        assert!(problem(r#"{"value":{}}"#).ends_with(" at value"));
+        let (long, line_ends) = ("n".repeat(100_000), r"a\nb\u0001c");
+        for name in [long.as_str(), line_ends] {
+            let problem = problem(&format!(r#"{{"value":[],"{name}":?}}"#));
+            assert!(problem.len() < 300 && !problem.contains(char::is_control), "{problem:?}");
+        }
         assert!(problem(r#"{"value":[]}{"value":[]}"#).contains("trailing"));
         assert!(problem(r#"{"value":[],"@odata.nextLink":""}"#).contains("nextLink"));
         assert_eq!(problem("[]"), "it is no JSON object");
