@@ -192,7 +192,7 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
 
     let key = key_text.and_then(string).and_then(|text| RecordKey::new(&text).ok()).ok_or_else(|| {
         let field = shape.resource.key_field();
-        let found = key_text.map_or("the field is absent".to_owned(), |text| text.chars().take(80).collect());
+        let found = key_text.map_or("the field is absent".to_owned(), in_short);
         rejected(None, RejectReason::NoKey { field, found })
     })?;
     if raw.len() > LARGEST {
@@ -300,6 +300,11 @@ fn base_name(name: &str) -> &str {
 /// `@odata.id`, `Media@odata.nextLink`: says where, not what.
 fn is_noise(name: &str) -> bool {
     memchr::memchr(b'@', name.as_bytes()).is_some_and(|at| name[at..].starts_with("@odata."))
+}
+
+/// The beginning of a raw value, in one line: the feed may have spread it over many.
+fn in_short(raw: &str) -> String {
+    raw.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The text of a JSON string.

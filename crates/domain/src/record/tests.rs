@@ -104,6 +104,7 @@ fn a_record_without_a_usable_key_is_rejected_with_what_was_found() {
         (r#"{"ListPrice":1}"#, "the field is absent"),
         (r#"{"ListingKey":17}"#, "17"),
         (r#"{"ListingKey":""}"#, "\"\""),
+        ("{\"ListingKey\":[\n\t1]}", "[  1]"),
         ("[]", "not a JSON object"),
     ] {
         let reason =
