@@ -10,6 +10,7 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 
 use crate::allowance::Share;
+use crate::quote::one_line;
 
 /// No page may be larger than this, whatever the settings say.
 const HARD_CAP: usize = 256_000_000;
@@ -37,45 +38,61 @@ pub(crate) async fn read(
     share: &mut Share,
     wire: &mut u64,
 ) -> Result<Vec<u8>, Cut> {
-    let mut unpacker = Unpacker::for_encoding(&response, limit)?;
+    let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    let mut unpacker = Unpacker::new(encoding, limit)?;
     while let Some(chunk) = response.chunk().await.map_err(Cut::Broken)? {
         *wire += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        let written = unpacker.write(&chunk);
-        let sink = unpacker.sink();
-        if sink.overflowed {
-            return Err(Cut::TooBig { limit });
-        }
-        let covered = sink.bytes.len();
-        written.map_err(|error| Cut::Unreadable(error.to_string()))?;
+        let covered = unpacker.take(&chunk)?;
         share.cover(covered).await;
     }
-    let sink = unpacker.finish().map_err(|error| Cut::Unreadable(error.to_string()))?;
-    if sink.overflowed { Err(Cut::TooBig { limit }) } else { Ok(sink.bytes) }
+    unpacker.end()
 }
 
-enum Unpacker {
+/// Takes the cover off a body, piece by piece.
+pub(crate) enum Unpacker {
     Plain(Sink),
     Gzip(Box<MultiGzDecoder<Sink>>),
 }
 
-struct Sink {
+pub(crate) struct Sink {
     bytes: Vec<u8>,
     limit: usize,
     overflowed: bool,
 }
 
 impl Unpacker {
-    fn for_encoding(response: &Response, limit: usize) -> Result<Self, Cut> {
+    /// For a body of this `Content-Encoding`.
+    pub(crate) fn new(encoding: Option<&[u8]>, limit: usize) -> Result<Self, Cut> {
         let sink = Sink { bytes: Vec::new(), limit, overflowed: false };
-        let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         match encoding.map(<[u8]>::to_ascii_lowercase).as_deref() {
             None | Some(b"" | b"identity") => Ok(Self::Plain(sink)),
             Some(b"gzip" | b"x-gzip") => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(sink)))),
             Some(other) => {
-                let other = String::from_utf8_lossy(other);
+                let other = one_line(&String::from_utf8_lossy(other));
                 Err(Cut::Unreadable(format!("it is encoded as {other}, which was not asked for")))
             }
         }
+    }
+
+    /// Takes in a piece as it was sent; how many bytes have come out so far.
+    pub(crate) fn take(&mut self, chunk: &[u8]) -> Result<usize, Cut> {
+        let written = self.write(chunk);
+        let sink = self.sink();
+        if sink.overflowed {
+            return Err(Cut::TooBig { limit: sink.limit });
+        }
+        written.map_err(|error| Cut::Unreadable(error.to_string()))?;
+        Ok(sink.bytes.len())
+    }
+
+    /// The bytes, if the packed stream has its proper end.
+    pub(crate) fn end(self) -> Result<Vec<u8>, Cut> {
+        let sink = match self {
+            Self::Plain(sink) => Ok(sink),
+            Self::Gzip(decoder) => decoder.finish(),
+        };
+        let sink = sink.map_err(|error| Cut::Unreadable(error.to_string()))?;
+        if sink.overflowed { Err(Cut::TooBig { limit: sink.limit }) } else { Ok(sink.bytes) }
     }
 
     fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
@@ -92,14 +109,6 @@ impl Unpacker {
         match self {
             Self::Plain(sink) => sink,
             Self::Gzip(decoder) => decoder.get_ref(),
-        }
-    }
-
-    /// The bytes, if the packed stream has its proper end.
-    fn finish(self) -> io::Result<Sink> {
-        match self {
-            Self::Plain(sink) => Ok(sink),
-            Self::Gzip(decoder) => decoder.finish(),
         }
     }
 }

@@ -22,6 +22,8 @@ mod allowance;
 mod token;
 mod quote;
 mod tls;
+#[doc(hidden)]
+pub mod bytes;
 
 pub use allowance::Allowance;
 pub use attempt::{Attempt, Observer};

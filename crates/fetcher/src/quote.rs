@@ -85,9 +85,13 @@ impl Forms {
 
 /// Somebody's words as they may be repeated.
 pub(crate) fn quote(text: &str, secrets: [&Forms; 2]) -> String {
-    let hidden = secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text));
-    let mut line: String = hidden.chars().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if hidden.chars().nth(LIMIT).is_some() {
+    one_line(&secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text)))
+}
+
+/// One line of bounded length, whatever it was.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().take(LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LIMIT).is_some() {
         line.push('…');
     }
     line.trim().to_owned()

@@ -60,17 +60,7 @@ fn number(value: &Value) -> Option<i64> {
 }
 
 fn text(value: &Value) -> Option<String> {
-    value.as_str().map(shorten).filter(|text| !text.is_empty())
-}
-
-/// One line of bounded length, whatever it was.
-pub(crate) fn shorten(text: &str) -> String {
-    let mut line: String =
-        text.chars().take(MESSAGE_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MESSAGE_LIMIT).is_some() {
-        line.push('…');
-    }
-    line.trim().to_owned()
+    value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

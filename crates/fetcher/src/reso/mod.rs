@@ -22,6 +22,6 @@ impl Unread {
     /// It is no answer at all. A problem may quote names of any length: it goes into log lines and rows as one
     /// short line.
     pub(crate) fn malformed(problem: &str) -> Self {
-        Self::Malformed(crate::error::body::shorten(problem))
+        Self::Malformed(crate::quote::one_line(problem))
     }
 }

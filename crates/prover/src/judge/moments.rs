@@ -106,7 +106,9 @@ pub(super) async fn false_claims(
         }
         // Lookups are paged by offset: what leaves while they are read shifts the rest past its reader.
         let shifted = chronicle.records(resource).flat_map(|(_, versions)| versions).filter(|version| {
-            version.stamp.is_none() && (at.timestamp_micros() - version.latest) < SHIFTS && version.earliest > 0
+            version.stamp.is_none()
+                && (at.timestamp_micros() - version.latest) < SHIFTS
+                && version.earliest > 0
         });
         if resource == Resource::Lookup && missing.len() <= shifted.count() {
             missing.clear();

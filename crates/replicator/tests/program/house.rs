@@ -16,6 +16,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 7] = [
     ("replicator", &["domain", "fetcher", "store", "scheduler", "simulator", "prover"], &["sqlx", "reqwest"]),
     ("prover", &["simulator"], &["reqwest", "figment", "axum", "clap", "prometheus"]),
     ("simulator", &[], &["sqlx", "figment", "clap", "prometheus"]),
+    ("fuzz", &["domain", "fetcher"], &["tokio", "reqwest", "sqlx", "figment", "axum", "clap", "prometheus"]),
 ];
 
 const TOP_LEVEL: [&str; 15] = [

@@ -9,7 +9,7 @@ use spark_domain::walk::{Paging, Position};
 use spark_domain::{Filter, KeyListForm, Query, RecordKey, Timestamp};
 use url::Url;
 
-use crate::error::body::shorten;
+use crate::quote::one_line;
 
 /// Proxies and servers disagree about more than 8 KB; headers need some of that.
 const LONGEST_URL: usize = 6 * 1024;
@@ -185,7 +185,7 @@ impl Service {
 
 /// Scheme, host and port of an address, for a message.
 pub(crate) fn origin_of(url: &Url) -> String {
-    shorten(&url.origin().ascii_serialization())
+    one_line(&url.origin().ascii_serialization())
 }
 
 fn options(query: &Query, filter: Option<&str>) -> Vec<String> {

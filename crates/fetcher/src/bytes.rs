@@ -1,0 +1,80 @@
+//! The readers behind the door, without a network: for tests that hand them arbitrary bytes, and nobody else.
+
+use std::io;
+use std::time::Duration;
+
+use spark_domain::{Page, PageHead, Timestamp};
+use url::Url;
+
+use crate::body::{Cut, Unpacker};
+use crate::error::body;
+use crate::headers;
+use crate::reso::metadata::{self, Metadata};
+use crate::reso::url::Service;
+use crate::reso::{Unread, wire};
+
+/// No wait that a feed asks for is longer.
+pub const LONGEST_WAIT: Duration = headers::LONGEST_WAIT;
+
+/// The body of an answer of success, of a list or of one record; or what is wrong with it.
+pub fn page(bytes: Vec<u8>, one: bool) -> Result<Page, String> {
+    let read = if one { wire::entity(bytes) } else { wire::list(bytes) };
+    let wire::Envelope { text, records, next, count, scrubbed } = read.map_err(problem)?;
+    let head = PageHead { next, count, bytes: text.len(), scrubbed, ..PageHead::default() };
+    Ok(Page::new(head, text, records, None))
+}
+
+/// The code and the message of an error's body, if it names any failure.
+pub fn refusal(bytes: &[u8]) -> Option<(Option<i64>, Option<String>)> {
+    body::read(bytes).map(|said| (said.code, said.message))
+}
+
+/// A `$metadata` document.
+pub fn metadata(bytes: Vec<u8>) -> Result<Metadata, String> {
+    metadata::read(bytes).map_err(problem)
+}
+
+/// A body in pieces, as it came off the wire; `None` is one beyond the limit.
+pub fn unpack<'a>(
+    encoding: Option<&[u8]>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limit: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let unpacked = Unpacker::new(encoding, limit).and_then(|mut unpacker| {
+        pieces.into_iter().try_for_each(|piece| unpacker.take(piece).map(drop))?;
+        unpacker.end()
+    });
+    match unpacked {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Cut::TooBig { .. }) => Ok(None),
+        Err(Cut::Unreadable(problem)) => Err(io::Error::other(problem)),
+        Err(Cut::Broken(error)) => Err(io::Error::other(error)),
+    }
+}
+
+/// A `Date` header.
+pub fn date(text: &str) -> Option<Timestamp> {
+    headers::moment(text)
+}
+
+/// A `Retry-After` header of an answer of that date.
+pub fn retry_after(text: &str, date: Timestamp) -> Option<Duration> {
+    headers::wait(text, || date)
+}
+
+/// A page's link as it is kept, or the foreign origin that it leads to.
+pub fn keep_link(base: &Url, asked: &Url, link: &str) -> Result<String, String> {
+    Service::new(base, "").next(asked, link)
+}
+
+/// Where a kept link leads, with this page size, or the foreign origin.
+pub fn follow_link(base: &Url, link: &str, top: Option<u32>) -> Result<Url, String> {
+    Service::new(base, "").link(link, top)
+}
+
+fn problem(unread: Unread) -> String {
+    match unread {
+        Unread::Malformed(problem) | Unread::ForeignLink(problem) => problem,
+        Unread::Refusal(said) => said.message.unwrap_or_default(),
+    }
+}

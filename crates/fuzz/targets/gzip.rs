@@ -1,0 +1,4 @@
+//! The body `gzip` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| spark_fuzz::gzip::holds(bytes));
