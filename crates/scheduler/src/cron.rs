@@ -158,6 +158,8 @@ fn offset(zone: Tz) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn utc(text: &str) -> Timestamp {
@@ -203,5 +205,29 @@ mod tests {
             assert!(woken.is_ok(), "the trigger fell silent");
         }
         triggers.stop().await;
+    }
+    proptest! {
+        #[test]
+        fn any_expression_is_refused_or_names_later_and_later_times_that_are_soon_found(
+            expression in prop_oneof![
+                any::<String>(),
+                "([0-9*]{1,2}(([-/,][0-9]{1,2})|[LW?])? ){4,5}([0-9*]|MON|[0-7]#[0-9]|[0-7]L|[A-Z]{1,3})",
+            ],
+            zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+            second in 0_i64..4_000_000_000,
+        ) {
+            let begun = std::time::Instant::now();
+            let mut after = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
+            if let Ok(six) = normalise(&expression) {
+                prop_assert_eq!(normalise(&six), Ok(six.clone()));
+                for _ in 0..3 {
+                    let Some(next) = next_after(&six, zone, after) else { break };
+                    prop_assert!(next > after, "{next} follows {after}");
+                    after = next;
+                }
+                let _ = longest_gap(&six, zone, after);
+            }
+            prop_assert!(begun.elapsed() < std::time::Duration::from_secs(10), "it took {:?}", begun.elapsed());
+        }
     }
 }
