@@ -34,9 +34,8 @@ pub(crate) fn read(body: &[u8]) -> Option<Said> {
         return failed.then(|| Said { code, message: text(&envelope["Message"]) });
     }
     match body.get("error") {
-        Some(Value::String(word)) => {
-            let message = text(&body["error_description"]).unwrap_or_else(|| word.clone());
-            Some(Said { code: None, message: Some(message) })
+        Some(word) if word.is_string() => {
+            Some(Said { code: None, message: text(&body["error_description"]).or_else(|| text(word)) })
         }
         Some(error) if error.is_object() => {
             let details = error["details"].as_array().into_iter().flatten();
@@ -98,6 +97,7 @@ mod tests {
         assert_eq!(read(br#"{"D":{"Success":false}}"#), Some(Said::default()));
         assert_eq!(read(br#"{"D":{"Success":true,"Results":[]}}"#), None);
         assert_eq!(read(br#"{"value":[]}"#), None);
+        assert_eq!(read(br#"{"error":" "}"#), Some(Said::default()));
         assert_eq!(read(b"<html>"), None);
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Instance {
     expected: Option<End>,
     /// Whether it was told to kill itself somewhere.
     armed: bool,
+    /// How often this process was asked to end.
+    asked: u32,
 }
 
 /// How an instance came to its end.
@@ -44,7 +46,7 @@ impl Instance {
         log: PathBuf,
         environment: Vec<(String, String)>,
     ) -> Self {
-        Self { program, config, log, environment, child: None, expected: None, armed: false }
+        Self { program, config, log, environment, child: None, expected: None, armed: false, asked: 0 }
     }
 
     /// The program with these arguments and our configuration, and none of the caller's variables.
@@ -70,7 +72,7 @@ impl Instance {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         self.expected = None;
-        self.armed = failpoint.is_some();
+        (self.armed, self.asked) = (failpoint.is_some(), 0);
         command.envs(failpoint.map(|point| (FAILPOINT, point)));
         self.child = Some(command.spawn().map_err(system("start the program"))?);
         Ok(())
@@ -88,6 +90,7 @@ impl Instance {
 
     /// Sends a signal, which may end it.
     pub(crate) fn signal(&mut self, signal: Signal) {
+        self.asked += u32::from(signal == Signal::TERM);
         self.expected = match signal {
             Signal::KILL => Some(End::Killed),
             Signal::TERM => Some(End::Terminated),
@@ -109,6 +112,8 @@ impl Instance {
             Some(End::Killed) if killed => Ok(End::Killed),
             _ if killed && self.armed => Ok(End::Killed),
             Some(End::Terminated) if status.code() == Some(0) => Ok(End::Terminated),
+            // A second signal stops it at once, and it says so.
+            Some(End::Terminated) if status.code() == Some(143) && self.asked > 1 => Ok(End::Terminated),
             // It was told to end by SIGTERM when it had hardly begun to listen for it.
             Some(End::Terminated) if status.signal() == Some(Signal::TERM.as_raw()) => Ok(End::Terminated),
             _ => Err(format!("it ended by itself: {status}")),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LONGEST_FILE: usize = 500;
 
 /// A room, the rooms of ours that it may import, and the crates that belong to other rooms.
-const ROOMS: [(&str, &[&str], &[&str]); 7] = [
+const ROOMS: [(&str, &[&str], &[&str]); 8] = [
     ("domain", &[], &["tokio", "reqwest", "sqlx", "figment", "axum", "clap", "prometheus"]),
     ("fetcher", &["domain"], &["sqlx", "figment", "axum", "clap", "prometheus"]),
     ("store", &["domain"], &["reqwest", "figment", "axum", "clap", "prometheus"]),
