@@ -89,8 +89,13 @@ pub(super) async fn false_claims(
             // What no cache hides is shown at once.
             let hidden = stage.has_stale_caches() || chronicle.was_hidden(resource, key);
             let margin = WHOLE_SECOND + steps + if hidden { window } else { 0 };
-            let through = through.timestamp() - margin;
-            let Some(due) = owed(versions, through, at.timestamp_micros()) else { continue };
+            let shown = |version: &Version| {
+                // By the feed's clock: the moment at which it was surely there, which may be after its stamp.
+                let there = version.latest + stage.clock_skew_seconds() * MICROS;
+                there + margin * MICROS <= through.timestamp_micros()
+                    && version.stamp.is_some_and(|stamp| stamp + margin <= through.timestamp())
+            };
+            let Some(due) = owed(versions, shown, at.timestamp_micros()) else { continue };
             match held.get(key) {
                 None => missing.push(format!(
                     "{resource:?} was called complete through {through} at {at} without {key}, modified at {}",
@@ -123,14 +128,13 @@ pub(super) async fn false_claims(
     Ok(found)
 }
 
-/// The least stamp that a record must be held with, if all up to some second is claimed; none where the protocol promises
-/// nothing: it may have been gone, or shows under a stamp that is not of its time.
-fn owed(versions: &[Version], through: i64, at: Moment) -> Option<i64> {
+/// The least stamp that a record must be held with, if all that is `shown` is claimed; none where the protocol
+/// promises nothing: it may have been gone, or shows under a stamp that is not of its time.
+fn owed(versions: &[Version], shown: impl Fn(&Version) -> bool, at: Moment) -> Option<i64> {
     let known = versions.partition_point(|version| version.earliest <= at);
     let known = &versions[..known];
-    let settled = known.iter().rposition(|version| {
-        version.regular && version.latest <= at && version.stamp.is_some_and(|stamp| stamp <= through)
-    })?;
+    let settled =
+        known.iter().rposition(|version| version.regular && version.latest <= at && shown(version))?;
     let since = &known[settled..];
     since.iter().all(|version| version.regular && version.stamp.is_some()).then(|| known[settled].stamp)?
 }

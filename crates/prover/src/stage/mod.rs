@@ -107,6 +107,11 @@ impl Stage {
         self.climate.stale_caches
     }
 
+    /// How far the feed's clock is ahead, but for its steps.
+    pub(crate) const fn clock_skew_seconds(&self) -> i64 {
+        self.climate.clock_skew_seconds
+    }
+
     /// Whether the feed's clock is stepped meanwhile.
     pub(crate) const fn clock_is_stepped(&self) -> bool {
         self.clock_is_stepped

@@ -186,28 +186,36 @@ impl ThrowAwayPostgres {
         let begun = Instant::now();
         loop {
             let mut parent = self.spawn()?;
-            while parent.try_wait().map_err(system("watch the server"))?.is_none() {
+            loop {
                 if UnixStream::connect(self.socket()).is_ok() && self.accepts() {
                     *self.parent.lock().unwrap_or_else(PoisonError::into_inner) = Some(parent);
                     return Ok(());
                 }
-                if begun.elapsed() > PATIENCE {
-                    drop(parent.stdin.take());
-                    let _ = parent.wait();
-                    return Err(PostgresError::Silent { folder: self.folder.clone(), said: self.said() });
+                // After a kill the old backends hold the shared memory for a moment longer. The shell does not
+                // see that its server has given up: it waits for our word.
+                let in_the_way = self.log().contains("still in use");
+                let ended = parent.try_wait().map_err(system("watch the server"))?.is_some();
+                if in_the_way || ended || begun.elapsed() > PATIENCE {
+                    let said = self.said();
+                    dismiss(&mut parent, "quit\n");
+                    if begun.elapsed() > PATIENCE {
+                        return Err(PostgresError::Silent { folder: self.folder.clone(), said });
+                    }
+                    if !in_the_way {
+                        return Err(PostgresError::Failed { program: "postgres", said });
+                    }
+                    break;
                 }
                 // A poll for a state that Postgres announces in no other way.
                 thread::sleep(Duration::from_millis(10));
-            }
-            // After a kill the old backends hold the shared memory for a moment longer.
-            if begun.elapsed() > PATIENCE || !self.said().contains("still in use") {
-                return Err(PostgresError::Failed { program: "postgres", said: self.said() });
             }
             thread::sleep(Duration::from_millis(50));
         }
     }
 
     fn spawn(&self) -> Result<Child, PostgresError> {
+        // A new file: a server that was killed may have backends that still write into the old one.
+        let _ = fs::remove_file(self.folder.join("log"));
         let log = fs::File::create(self.folder.join("log")).map_err(system("open the server's log"))?;
         let errors = log.try_clone().map_err(system("open the server's log"))?;
         let listen = if self.settings.tcp { "127.0.0.1" } else { "" };
@@ -240,10 +248,7 @@ impl ThrowAwayPostgres {
     fn end(&self, word: &str) {
         let parent = self.parent.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut parent) = parent {
-            if let Some(mut pipe) = parent.stdin.take() {
-                let _ = pipe.write_all(word.as_bytes());
-            }
-            let _ = parent.wait();
+            dismiss(&mut parent, word);
         }
     }
 
@@ -299,6 +304,15 @@ impl Drop for ThrowAwayPostgres {
         // A stopped server has no shell left to remove the folder.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Gives a shell its word and waits for its end; the folder stays.
+fn dismiss(parent: &mut Child, word: &str) {
+    if let Some(mut pipe) = parent.stdin.take() {
+        // It may be gone already.
+        let _ = pipe.write_all(word.as_bytes());
+    }
+    let _ = parent.wait();
 }
 
 pub(super) fn system(doing: &'static str) -> impl Fn(std::io::Error) -> PostgresError {
