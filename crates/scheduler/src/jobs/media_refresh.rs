@@ -163,7 +163,8 @@ async fn refresh(
         let records: HashMap<&RecordKey, &Record<'_>> =
             read.iter().flat_map(|page| &page.records).map(|record| (&record.key, record)).collect();
         let batch = &wanted[done..done + asked];
-        let verdicts = judge(batch, &records, now, context.cache_window());
+        let asked_at = pages.first().and_then(|page| page.head.as_of).unwrap_or(now);
+        let verdicts = judge(batch, &records, asked_at, now, context.cache_window());
         let answers: Vec<RelationAnswer<'_>> =
             verdicts.iter().map(|judged| judged.answer(&records)).collect();
         done += asked;
@@ -202,6 +203,7 @@ struct Judged<'a> {
 fn judge<'a>(
     batch: &'a [Wanted],
     records: &HashMap<&RecordKey, &Record<'_>>,
+    asked_at: Timestamp,
     now: Timestamp,
     cache_window: chrono::TimeDelta,
 ) -> Vec<Judged<'a>> {
@@ -211,7 +213,7 @@ fn judge<'a>(
             let verdict = match records.get(&parent.key) {
                 Some(record) => {
                     let state = media::fingerprint_for(*relation, &record.fingerprint, record.modified_at);
-                    media::judge(known, &state, record.relation(*relation), now, cache_window)
+                    media::judge(known, &state, record.relation(*relation), asked_at, now, cache_window)
                 }
                 None => media::unanswered(known),
             };

@@ -64,11 +64,13 @@ pub fn fingerprint_for(
     }
 }
 
-/// Judges an answer: `state` is the parent's state in it, `set` the relation if it came along.
+/// Judges an answer: `state` is the parent's state in it, `set` the relation if it came along. It was asked for at
+/// `asked_at` by the feed's clock, which its stamps follow, and is judged at `now` by Postgres' clock.
 pub fn judge(
     known: &Known,
     state: &Fingerprint,
     set: Option<&RelationSet<'_>>,
+    asked_at: Timestamp,
     now: Timestamp,
     cache_window: TimeDelta,
 ) -> Verdict {
@@ -115,14 +117,14 @@ pub fn judge(
     }
     let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;
     // A stamp from the future must not put the second read off until then.
-    let settled_at = state.newest.map(|newest| (newest + cache_window).min(now + cache_window));
-    let fresh = settled_at.is_some_and(|settled| now < settled);
+    let settles_in = state.newest.map(|newest| (newest + cache_window - asked_at).min(cache_window));
+    let fresh = settles_in.filter(|left| *left > TimeDelta::zero());
     // Two reads a change: what is still odd after the second is how the feed is.
     let due = match (older, fewer, fresh) {
         (true, _, _) if tries >= 2 => Due::AfterSweep,
         _ if tries >= 2 => Due::AtRest,
-        (false, false, true) => Due::At(settled_at.unwrap_or(now)),
-        (false, false, false) => Due::AtRest,
+        (false, false, Some(left)) => Due::At(now + left),
+        (false, false, None) => Due::AtRest,
         _ => Due::At(now + cache_window),
     };
     Verdict { replace: true, wanted, fetched: Some(mine), due, tries }

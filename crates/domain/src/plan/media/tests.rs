@@ -38,7 +38,7 @@ fn known(wanted: Option<&str>, fetched: Option<&str>, tries: i32) -> Known {
 
 fn judged(known: &Known, json: &str, now: i64) -> Verdict {
     let record = read(json);
-    judge(known, &record.fingerprint, record.relation(Relation::Media), at(now), WINDOW)
+    judge(known, &record.fingerprint, record.relation(Relation::Media), at(now), at(now), WINDOW)
 }
 
 #[test]
@@ -56,6 +56,16 @@ fn a_set_read_within_the_cache_window_is_read_once_more_and_not_a_third_time() {
     assert_eq!((first.replace, first.due, first.tries), (true, Due::At(at(20)), 1));
     let second = judged(&known(Some(&served), Some(&served), first.tries), &served, 19);
     assert_eq!((second.replace, second.due), (true, Due::AtRest));
+}
+
+#[test]
+fn a_stamp_is_as_old_as_the_feed_s_clock_says() {
+    let served = answer(0, 2, &photos(2));
+    let record = read(&served);
+    // The feed's clock is half an hour behind: by ours the stamp has long settled.
+    let set = record.relation(Relation::Media);
+    let verdict = judge(&known(Some(&served), None, 0), &record.fingerprint, set, at(5), at(35), WINDOW);
+    assert_eq!((verdict.replace, verdict.due), (true, Due::At(at(50))));
 }
 
 #[test]
