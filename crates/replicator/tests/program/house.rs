@@ -119,10 +119,63 @@ fn nothing_stands_at_the_top_that_no_tool_demands() {
     assert!(strangers.is_empty(), "not on the plan: {strangers:?}");
 }
 
+/// What could make SQL of a text that is not in the source, and where it stands for a reason. (The driver itself
+/// takes a `&'static str` and nothing else, unless one of these vouches for more.)
+const SQL_OF_TEXT: [&str; 7] = [
+    "AssertSqlSafe",
+    "QueryBuilder",
+    "into_sql_str",
+    "SqlStr::",
+    "leak()",
+    "::leak(",
+    "OnceLock<Vec<String>>",
+];
+const SQL_OF_TEXT_ALLOWED: [(&str, &str, &str); 3] = [
+    ("store/src/migrate.rs", "into_sql_str", "the migrations, which are part of the program"),
+    (
+        "store/src/columns/by_table.rs",
+        "OnceLock<Vec<String>>",
+        "one statement a table: names from our closed enums",
+    ),
+    ("store/src/columns/by_table.rs", "OnceLock<Vec<String>>", "and one a relation's table"),
+];
+
+#[test]
+fn no_sql_is_made_of_data() {
+    // No other room may import the driver: see the arrows.
+    let mut files = Vec::new();
+    rust_files(&root().join("crates/store/src"), &mut files);
+    let mut found = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root().join("crates")).unwrap().to_str().unwrap();
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            found.extend(
+                SQL_OF_TEXT.iter().filter(|word| line.contains(**word)).map(|word| (name.to_owned(), *word)),
+            );
+            let put_together = ["format!(", "write!(", "push_str("].iter().any(|call| line.contains(call));
+            let sql =
+                ["select ", "insert into", "delete from", "update replicator", "update mls", "savepoint "];
+            let sql = sql.iter().any(|word| line.contains(word));
+            assert!(!(put_together && sql), "{name}:{number} puts SQL together: {line}");
+        }
+    }
+    found.sort();
+    let mut allowed: Vec<_> = SQL_OF_TEXT_ALLOWED.map(|(file, word, _)| (file.to_owned(), word)).into();
+    allowed.sort();
+    assert_eq!(
+        found, allowed,
+        "bind data as parameters; a statement that is put together needs a reason here"
+    );
+}
+
 #[test]
 fn one_crypto_provider_and_no_banned_crate_is_locked() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let deny = fs::read_to_string(root().join(".ci/deny.toml")).unwrap();
     for banned in ["aws-lc-sys", "aws-lc-rs", "openssl-sys", "native-tls", "protobuf", "serde_yaml"] {
         assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "{banned} has got into Cargo.lock");
+        assert!(deny.contains(&format!("crate = \"{banned}\"")), ".ci/deny.toml does not ban {banned}");
     }
 }

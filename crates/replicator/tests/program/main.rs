@@ -20,5 +20,6 @@ mod secrets;
 mod roles;
 mod hostile;
 mod port;
+mod strange;
 mod demo;
 mod sabotage;
