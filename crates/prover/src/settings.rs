@@ -19,7 +19,7 @@ pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(10);
 /// Which clocks are scaled, and how the program is told: a line each, for the report and `--help`.
 pub const CLOCKS: &[&str] = &[
     "cache window, overlap, margins and second reads: 4 s instead of 20 min (cache_window)",
-    "updates: every second instead of every 5 min (update_every)",
+    "updates: every second, or every three, instead of every 5 min (update_every)",
     "sweeps: every 3 s instead of nightly (purge_at)",
     "lookups and metadata: every 5 s instead of daily (timing.daily_every)",
     "waits after failures: 0.2 s instead of 1 min (timing.retry_unit); blocked feeds are probed every 0.5 s instead of 15 min",
@@ -78,7 +78,9 @@ impl Default for Settings {
 
 /// The configuration of one instance.
 pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, climate: &Climate) -> String {
-    let Climate { page_size, requests_per_5_minutes, key_paging, sweep_timestamps, .. } = climate;
+    let Climate {
+        page_size, update_every_seconds, requests_per_5_minutes, key_paging, sweep_timestamps, ..
+    } = climate;
     let lease = if climate.short_lease {
         "[engine]\nlease_beat = '100ms'\nlease_life = '1s'\nlease_poll = '100ms'\n"
     } else {
@@ -91,7 +93,7 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
          [log]\nformat = 'json'\nfilter = 'info,spark_scheduler=debug,spark_store=debug'\n\
          {lease}[feeds.{FEED}]\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
          page_size = {page_size}\nrequests_per_5_minutes = {requests_per_5_minutes}\n\
-         update_every = '1s'\ncache_window = '{}s'\npurge_at = '*/3 * * * * *'\n\
+         update_every = '{update_every_seconds}s'\ncache_window = '{}s'\npurge_at = '*/3 * * * * *'\n\
          sweep_timestamps = {sweep_timestamps}\n\
          [feeds.{FEED}.relations]\nProperty = ['Media', 'Room', 'Unit']\nMember = ['Media']\nOffice = ['Media']\n\
          [feeds.{FEED}.requests]\nconnect_timeout = '1s'\nread_timeout = '2s'\ntotal_timeout = '6s'\n\
@@ -108,6 +110,7 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
 pub(crate) struct Climate {
     pub(crate) listings: usize,
     pub(crate) page_size: usize,
+    pub(crate) update_every_seconds: u64,
     pub(crate) requests_per_5_minutes: u32,
     pub(crate) key_paging: bool,
     pub(crate) sweep_timestamps: bool,

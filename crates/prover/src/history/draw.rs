@@ -32,7 +32,8 @@ fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
     let skew = CLOCK_SKEW.as_secs().cast_signed();
     Climate {
         listings: chance.usize(15..120),
-        page_size: chance.usize(7..60),
+        page_size: chance.usize(5..45),
+        update_every_seconds: pick(chance, &[1, 3]),
         requests_per_5_minutes: pick(chance, &[12_000, 30_000, 90_000]),
         key_paging: chance.u32(..4) == 0,
         sweep_timestamps: chance.u32(..4) == 0,
@@ -63,8 +64,8 @@ fn market(chance: &mut Rng) -> MarketDeed {
     let draw = chance.u64(..);
     let resource = pick(chance, &COLLECTIONS);
     match chance.u32(..100) {
-        0..44 => MarketDeed::Moves(chance.usize(1..8)),
-        44..47 => MarketDeed::Restamp(resource),
+        0..40 => MarketDeed::Moves(chance.usize(1..8)),
+        40..47 => MarketDeed::Restamp(resource),
         47..50 => MarketDeed::NewField(draw),
         50..53 => MarketDeed::HiddenField(draw),
         53..56 => MarketDeed::VanishedField(draw),
