@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,8 +26,13 @@ use crate::{
 /// Hears about every seed as it is done.
 pub type Progress = Arc<dyn Fn(&SeedReport) + Send + Sync>;
 
-/// Tries all seeds. An error means that nothing could be tried; what the seeds came to is in the report.
-pub async fn prove(settings: Settings, progress: Progress) -> Result<Report, Error> {
+/// Tries all seeds, or until `stop` resolves. An error means that nothing could be tried; what the seeds came to is
+/// in the report.
+pub async fn prove(
+    settings: Settings,
+    progress: Progress,
+    stop: impl Future<Output = ()>,
+) -> Result<Report, Error> {
     let began = Instant::now();
     let settings = Arc::new(settings);
     let next = Arc::new(AtomicU64::new(settings.seeds.start));
@@ -58,10 +64,8 @@ pub async fn prove(settings: Settings, progress: Progress) -> Result<Report, Err
             }
         });
     }
-    let mut reports = Vec::new();
-    while let Some(lane) = lanes.join_next().await {
-        reports.extend(lane??);
-    }
+    let reports = gather(&mut lanes, stop).await?;
+    let mut reports: Vec<SeedReport> = reports.into_iter().flatten().collect();
     reports.sort_by_key(|report| report.seed);
     let mut totals = Figures::default();
     reports.iter().for_each(|report| totals.add(&report.figures));
@@ -73,6 +77,27 @@ pub async fn prove(settings: Settings, progress: Progress) -> Result<Report, Err
         totals,
         seeds: reports,
     })
+}
+
+/// What the lanes come to. When stopped, it waits until each has ended its processes: nothing may outlive us.
+pub(crate) async fn gather<T: Send + 'static>(
+    lanes: &mut JoinSet<Result<T, Error>>,
+    stop: impl Future<Output = ()>,
+) -> Result<Vec<T>, Error> {
+    let mut stop = pin!(stop);
+    let mut gathered = Vec::new();
+    loop {
+        tokio::select! {
+            lane = lanes.join_next() => match lane {
+                Some(lane) => gathered.push(lane??),
+                None => return Ok(gathered),
+            },
+            () = &mut stop => {
+                lanes.shutdown().await;
+                return Err(Error::Stopped);
+            }
+        }
+    }
 }
 
 async fn try_seed(settings: &Settings, seed: u64, lane: &Arc<Lane>) -> SeedReport {

@@ -58,6 +58,9 @@ pub enum Error {
         /// The end of what it said.
         said: String,
     },
+    /// Somebody asked us to stop.
+    #[error("stopped; nothing is left behind")]
+    Stopped,
     /// A task of ours ended early.
     #[error("a part of the prover broke")]
     Broken(#[from] tokio::task::JoinError),

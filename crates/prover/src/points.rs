@@ -18,6 +18,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     Error,
     history::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed},
+    lanes,
     report::Failure,
     settings::{FEED, Settings},
     sql,
@@ -48,7 +49,7 @@ pub struct PointsReport {
 }
 
 /// Kills the program at every one of these points, `<boundary>.before` and `<boundary>.after`.
-pub async fn prove_points(settings: Settings) -> Result<PointsReport, Error> {
+pub async fn prove_points(settings: Settings, stop: impl Future<Output = ()>) -> Result<PointsReport, Error> {
     let began = Began::now();
     let settings = Arc::new(settings);
     // Dealt like cards: the points of one boundary are dear or cheap together.
@@ -59,8 +60,7 @@ pub async fn prove_points(settings: Settings) -> Result<PointsReport, Error> {
         lanes.spawn(async move { visit(&settings, number as u64, &waiting).await });
     }
     let (mut reached, mut broken) = (Vec::new(), Vec::new());
-    while let Some(lane) = lanes.join_next().await {
-        let (there, failure) = lane??;
+    for (there, failure) in lanes::gather(&mut lanes, stop).await? {
         reached.extend(there);
         broken.extend(failure);
     }

@@ -9,6 +9,7 @@ use spark_prover::{Report, Settings, prove};
 use super::print;
 use crate::cli::Prove;
 use crate::exit::Exit;
+use crate::shutdown::Shutdown;
 
 pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
     let lanes = match arguments.lanes {
@@ -29,17 +30,26 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
         shrink: !arguments.no_shrink,
         stop_at_first: arguments.first,
     };
+    let shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    match try_all(settings, arguments, &shutdown).await {
+        Err(_) if shutdown.soft().is_cancelled() => Ok(shutdown.exit()),
+        tried => tried,
+    }
+}
+
+async fn try_all(settings: Settings, arguments: &Prove, shutdown: &Shutdown) -> anyhow::Result<Exit> {
+    let stop = shutdown.soft();
     #[cfg(feature = "failpoints")]
     if arguments.points {
-        return sabotage::kill_at_every_point(settings, arguments).await;
+        return sabotage::kill_at_every_point(settings, arguments, stop).await;
     }
     #[cfg(feature = "breakages")]
     if arguments.breakages {
-        return sabotage::break_every_promise(&settings).await;
+        return sabotage::break_every_promise(&settings, stop).await;
     }
     #[cfg(feature = "breakages")]
     let settings = sabotage::broken(settings, arguments.breakage);
-    let report = prove(settings, Arc::new(|seed| print(&seed.to_string()))).await?;
+    let report = prove(settings, Arc::new(|seed| print(&seed.to_string())), stop.cancelled()).await?;
     write(arguments, &report)?;
     Ok(conclude(&report))
 }
@@ -83,6 +93,8 @@ fn conclude(report: &Report) -> Exit {
 /// What only a build that can be sabotaged knows.
 #[cfg(any(feature = "failpoints", feature = "breakages"))]
 mod sabotage {
+    use tokio_util::sync::CancellationToken;
+
     use super::{Arc, Exit, Prove, Settings, print, prove, write};
 
     #[cfg(feature = "failpoints")]
@@ -96,8 +108,12 @@ mod sabotage {
     }
 
     #[cfg(feature = "failpoints")]
-    pub(super) async fn kill_at_every_point(settings: Settings, arguments: &Prove) -> anyhow::Result<Exit> {
-        let report = spark_prover::prove_points(settings).await?;
+    pub(super) async fn kill_at_every_point(
+        settings: Settings,
+        arguments: &Prove,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Exit> {
+        let report = spark_prover::prove_points(settings, stop.cancelled()).await?;
         write(arguments, &report)?;
         for failure in &report.broken {
             print(&format!("BROKEN after kills at {}", failure.steps.join(", ")));
@@ -127,11 +143,14 @@ mod sabotage {
 
     /// A prover that never fails proves nothing: each promise is broken in turn, and the seeds must find it out.
     #[cfg(feature = "breakages")]
-    pub(super) async fn break_every_promise(settings: &Settings) -> anyhow::Result<Exit> {
+    pub(super) async fn break_every_promise(
+        settings: &Settings,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Exit> {
         let mut all_found = true;
         for breakage in spark_domain::Breakage::ALL {
             let settings = Settings { shrink: false, stop_at_first: true, ..settings.clone() };
-            let report = prove(broken(settings, Some(breakage)), Arc::new(|_| {})).await?;
+            let report = prove(broken(settings, Some(breakage)), Arc::new(|_| {}), stop.cancelled()).await?;
             let found = report.broken().next().and_then(|seed| match &seed.outcome {
                 spark_prover::Outcome::Broken(failure) => {
                     failure.accusations.first().map(|first| (seed.seed, first))

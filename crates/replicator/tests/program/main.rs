@@ -23,3 +23,4 @@ mod port;
 mod strange;
 mod demo;
 mod sabotage;
+mod prove;

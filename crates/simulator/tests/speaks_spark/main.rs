@@ -4,6 +4,7 @@
 mod faults;
 mod market;
 mod postgres;
+mod proxy;
 mod surface;
 
 use reqwest::header;
