@@ -2,7 +2,6 @@
 
 use serde::de::IgnoredAny;
 use spark_domain::Page;
-use spark_domain::record::scrub_in_place;
 use spark_fetcher::bytes;
 
 use crate::{is_a_line, unreadable};
@@ -27,8 +26,7 @@ fn page_holds(page: &Page) {
     let mut records = Vec::new();
     for record in page.records() {
         serde_json::from_str::<IgnoredAny>(record).unwrap_or_else(|error| unreadable(record, &error));
-        let mut scrubbed = record.as_bytes().to_vec();
-        assert_eq!(scrub_in_place(&mut scrubbed), 0, "left for Postgres to refuse: {record:?}");
+        strings_hold(record);
         records.push(record);
     }
     let again = format!("{{\"value\":[{}]}}", records.join(","));
@@ -38,5 +36,21 @@ fn page_holds(page: &Page) {
             assert_eq!(same.head.scrubbed, 0);
         }
         Err(problem) => unreadable("its own records", &problem),
+    }
+}
+
+/// Postgres refuses the whole record for one string with a NUL or half a surrogate pair.
+fn strings_hold(json: &str) {
+    let mut rest = json;
+    while let Some(start) = rest.find('"') {
+        let bytes = rest.as_bytes();
+        let mut end = start + 1;
+        while bytes[end] != b'"' {
+            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        }
+        let token = &rest[start..=end];
+        let text: String = serde_json::from_str(token).unwrap_or_else(|error| unreadable(token, &error));
+        assert!(!text.contains('\0'), "left for Postgres to refuse: {token}");
+        rest = &rest[end + 1..];
     }
 }
