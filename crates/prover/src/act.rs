@@ -57,7 +57,9 @@ impl Trial<'_> {
             self.chronicle.look(&world, &Irregular::from([(Resource::Property, key)]));
             return Ok(());
         }
-        let irregular = self.change_market(&world, deed);
+        let mut irregular = self.change_market(&world, deed);
+        // What nobody sees yet shows under no stamp at all, whatever happens to it.
+        irregular.extend(self.held_back.iter().map(|key| (Resource::Property, key.clone())));
         self.chronicle.look(&world, &irregular);
         Ok(())
     }

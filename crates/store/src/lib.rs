@@ -56,6 +56,7 @@ pub use quarantine::Quarantined;
 pub use records_read::StoredRecord;
 pub use relations::{
     DueRelation, DueRelations, RelationAnswer, RelationCommit, RelationOutcome, RelationQueue, RelationState,
+    UnfetchedRelations,
 };
 pub use reread::{Reread, RereadResult};
 pub use resource::{Finish, Off, ResourceState};

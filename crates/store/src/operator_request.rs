@@ -23,9 +23,9 @@ sql! {
             message = 'no replicator took the request within a day; ask again' \
         where feed = $1 and finished_at is null and requested_at < clock_timestamp() - interval '1 day'";
     WAITING = "select exists (select from replicator.operator_request \
-        where feed = $1 and finished_at is null and taken_epoch is distinct from $2)";
+        where feed = $1 and finished_at is null and request <> all($2))";
     TAKE = "update replicator.operator_request set taken_at = clock_timestamp(), taken_epoch = $2 \
-        where feed = $1 and finished_at is null and taken_epoch is distinct from $2 \
+        where feed = $1 and finished_at is null and request <> all($3) \
         returning request, kind, job, resource, key, plan, requested_by, requested_at";
     FINISH = "update replicator.operator_request set finished_at = clock_timestamp(), ok = $3, message = $4 \
         where feed = $1 and request = $2 and finished_at is null";
@@ -132,25 +132,31 @@ impl Store {
         .await
     }
 
-    /// Takes the requests that wait, oldest first. One that this version cannot read is refused.
-    pub async fn take_requests(&self, lease: &Lease) -> Result<Vec<OperatorRequest>, Error> {
+    /// Takes the requests that wait, oldest first, but for those `in_hand`: what the caller knows nothing of may
+    /// have been taken by an answer that got lost. One that this version cannot read is refused.
+    pub async fn take_requests(
+        &self,
+        lease: &Lease,
+        in_hand: &[RequestId],
+    ) -> Result<Vec<OperatorRequest>, Error> {
         self.observed("state", async {
-            let feed = lease.feed().as_str();
+            let in_hand: Vec<i64> = in_hand.iter().map(|request| request.0).collect();
             let mut unit = self.unit().await?;
-            let waiting: bool =
-                sqlx::query_scalar(WAITING).bind(feed).bind(lease.epoch()).fetch_one(unit.conn()).await?;
+            let waiting = sqlx::query_scalar(WAITING).bind(lease.feed().as_str()).bind(&in_hand);
+            let waiting: bool = waiting.fetch_one(unit.conn()).await?;
             unit.done();
             // This is asked every second; a writing transaction is worth its while only for a request.
-            if waiting { Box::pin(self.take(lease)).await } else { Ok(Vec::new()) }
+            if waiting { Box::pin(self.take(lease, &in_hand)).await } else { Ok(Vec::new()) }
         })
         .await
     }
 
-    async fn take(&self, lease: &Lease) -> Result<Vec<OperatorRequest>, Error> {
+    async fn take(&self, lease: &Lease, in_hand: &[i64]) -> Result<Vec<OperatorRequest>, Error> {
         let feed = lease.feed().as_str();
         let mut writing = self.begin_write(lease).await?;
         sqlx::query(EXPIRE).bind(feed).execute(writing.conn()).await?;
-        let rows = sqlx::query(TAKE).bind(feed).bind(lease.epoch()).fetch_all(writing.conn()).await?;
+        let take = sqlx::query(TAKE).bind(feed).bind(lease.epoch()).bind(in_hand);
+        let rows = take.fetch_all(writing.conn()).await?;
         let mut requests = Vec::with_capacity(rows.len());
         for row in &rows {
             match request(row) {

@@ -14,6 +14,8 @@ use crate::{PageHead, RecordKey, Timestamp};
 
 /// Pages in a row without a record before a walk is given up.
 const MOST_EMPTY_PAGES: u32 = 100;
+/// Empty pages in a row, each with a link, that are taken for the end where pages are asked for by key.
+const MOST_DOUBTFUL_ENDS: u32 = 5;
 
 /// Pages of a walk whose length nobody knows: no feed has a hundred million records.
 const MOST_PAGES: u32 = 100_000;
@@ -168,7 +170,7 @@ impl Walk {
                 None => Position::End,
                 Some(link) => self.follow(link)?,
             },
-            Paging::Key => self.after_keys(keys)?,
+            Paging::Key => self.after_keys(keys, head.next.is_some())?,
         };
         if self.position != Position::End {
             self.check_bounds(head.top)?;
@@ -206,7 +208,9 @@ impl Walk {
         }
     }
 
-    fn after_keys(&self, keys: &[&RecordKey]) -> Result<Position, WalkFailed> {
+    /// An empty page that says there is more is a fault of the server, and asked for again, until it is clear that
+    /// this one says so at every end.
+    fn after_keys(&self, keys: &[&RecordKey], says_more: bool) -> Result<Position, WalkFailed> {
         let mut last = match &self.position {
             Position::After(key) => Some(key),
             _ => None,
@@ -219,6 +223,7 @@ impl Walk {
         }
         match keys.last() {
             Some(key) => Ok(Position::After((*key).clone())),
+            None if says_more && self.empty_in_a_row < MOST_DOUBTFUL_ENDS => Ok(self.position.clone()),
             None => Ok(Position::End),
         }
     }

@@ -48,6 +48,19 @@ fn a_hundred_pages_without_a_record_fail_the_walk() {
 }
 
 #[test]
+fn an_empty_page_that_says_there_is_more_does_not_end_a_walk_by_key() {
+    let more = page(Some("l"), None);
+    let walk = step(begun(), &more, &["a"], Paging::Key).unwrap();
+    let again = step(walk, &more, &[], Paging::Key).unwrap();
+    assert_eq!(again.next(), Some(&Position::After(keys(&["a"]).remove(0))));
+    let walk = step(again, &more, &["b"], Paging::Key).unwrap();
+    assert!(step(walk.clone(), &page(None, None), &[], Paging::Key).unwrap().is_finished());
+    // A server that says so at every end is believed in the end.
+    let ended = (0..5).try_fold(walk, |walk, _| step(walk, &more, &[], Paging::Key)).unwrap();
+    assert!(ended.is_finished());
+}
+
+#[test]
 fn a_list_that_nobody_counted_ends_all_the_same() {
     let walk = Walk { pages: MOST_PAGES - 1, ..begun() };
     let walk = step(walk, &page(Some("l1"), None), &["a"], Paging::NextLink).unwrap();

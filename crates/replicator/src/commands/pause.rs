@@ -1,7 +1,7 @@
 //! `pause` and `resume`: let a feed rest, and end its rest.
 
 use spark_domain::FeedName;
-use spark_store::{RequestKind, Store};
+use spark_store::{Lease, RequestKind, Store};
 
 use super::operator::{self, Way};
 use super::print;
@@ -22,6 +22,7 @@ async fn change(store: &Store, config: &Config, feed: &FeedName, kind: RequestKi
         Way::Daemon => operator::ask(store, feed, &kind, operator::NOTED).await?,
         Way::Here(lease) => {
             let known = store.feed_state(feed).await?.is_some();
+            overtake(store, &lease).await?;
             let written = match kind {
                 RequestKind::Pause => store.pause_feed(&lease, &operator::operator()).await,
                 _ => store.resume_feed(&lease).await,
@@ -42,4 +43,15 @@ async fn change(store: &Store, config: &Config, feed: &FeedName, kind: RequestKi
     };
     print(&format!("{feed}: {said}"));
     Ok(Exit::Done)
+}
+
+/// An older pause or resume that no daemon has come to must not be carried out after this one.
+async fn overtake(store: &Store, lease: &Lease) -> anyhow::Result<()> {
+    for request in store.take_requests(lease, &[]).await? {
+        if matches!(request.kind, RequestKind::Pause | RequestKind::Resume) {
+            let message = "a later pause or resume took its place";
+            store.finish_request(lease, request.id, false, message).await?;
+        }
+    }
+    Ok(())
 }

@@ -51,8 +51,17 @@ async fn without_a_daemon_commands_act_here() {
     assert_eq!(stage.run(&["once", "initial_download"]).code, Some(0));
     assert_eq!(stage.run(&["pause", "beaches"]).code, Some(0));
     assert!(stage.ask::<bool>("select paused_at is not null from replicator.feed").await);
+    // Left by a daemon that died before it came to it.
+    stage
+        .ask::<i64>(
+            "insert into replicator.operator_request (feed, kind, requested_by) values ('beaches', 'pause', 'ann') \
+             returning request",
+        )
+        .await;
     assert_eq!(stage.run(&["resume", "beaches"]).code, Some(0));
     assert!(stage.ask::<bool>("select paused_at is null from replicator.feed").await);
+    let open = "select count(*) from replicator.operator_request where finished_at is null";
+    assert_eq!(stage.ask::<i64>(open).await, 0, "the older pause waits to be carried out after the resume");
 }
 
 #[tokio::test(flavor = "multi_thread")]

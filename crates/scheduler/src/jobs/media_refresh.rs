@@ -10,7 +10,7 @@ use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size;
 use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
-use spark_store::{RelationAnswer, RelationCommit, RelationState};
+use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
 
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 use super::{Ended, Run, begin};
@@ -25,6 +25,8 @@ const FIRST_PARENTS: u32 = 50;
 /// One parent whose relations are wanted.
 struct Wanted {
     key: RecordKey,
+    /// The ModificationTimestamp of the copy that we hold, on the fill walk.
+    modified_at: Option<Timestamp>,
     relations: Vec<(Relation, Known)>,
 }
 
@@ -75,7 +77,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
             context,
             context.store.unfetched_keys(feed, resource, &relations, after.as_ref(), i64::from(*parents))
         )?;
-        let Some(last) = keys.last().map(|(key, _)| key.clone()) else {
+        let Some(last) = keys.last().map(|unfetched| unfetched.key.clone()) else {
             walk.position = Position::End;
             let filled = Checkpoint { walk: Some(walk), ..checkpoint };
             return crate::persist!(
@@ -86,7 +88,11 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
         let unknown = |relation: Relation| (relation, Known::default());
         let wanted: Vec<Wanted> = keys
             .into_iter()
-            .map(|(key, lacking)| Wanted { key, relations: lacking.into_iter().map(unknown).collect() })
+            .map(|UnfetchedRelations { key, modified_at, relations }| Wanted {
+                key,
+                modified_at,
+                relations: relations.into_iter().map(unknown).collect(),
+            })
             .collect();
         walk.position = Position::After(last);
         refresh(run, &wanted, Some(&walk), parents).await?;
@@ -114,13 +120,14 @@ async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
         .into_iter()
         .map(|parent| Wanted {
             key: parent.key,
+            modified_at: None,
             relations: parent
                 .relations
                 .into_iter()
                 .map(|due| {
                     let wanted = Some((due.wanted, due.wanted_newest));
                     let fetched = due.fetched.map(|text| (text, due.fetched_newest));
-                    (due.relation, Known { wanted, fetched, tries: due.tries })
+                    (due.relation, Known { wanted, fetched, tries: due.tries, parent: None })
                 })
                 .collect(),
         })
@@ -213,7 +220,8 @@ fn judge<'a>(
             let verdict = match records.get(&parent.key) {
                 Some(record) => {
                     let state = media::fingerprint_for(*relation, &record.fingerprint, record.modified_at);
-                    media::judge(known, &state, record.relation(*relation), asked_at, now, cache_window)
+                    let known = Known { parent: parent.modified_at.zip(record.modified_at), ..known.clone() };
+                    media::judge(&known, &state, record.relation(*relation), asked_at, now, cache_window)
                 }
                 None => media::unanswered(known),
             };

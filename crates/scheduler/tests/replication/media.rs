@@ -46,6 +46,24 @@ async fn after_the_first_download_every_relation_is_filled() {
 }
 
 #[tokio::test]
+async fn a_first_media_answer_that_is_older_than_our_listing_is_read_again() {
+    let world = World::of(30).await;
+    let market = world.simulator.world();
+    let key = market.keys(sim(PROPERTY)).remove(3);
+    market.change_photos(&key, PhotoChange::Replace);
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    // Another cache answers the fill walk, with the listing as it was before.
+    market.serve_stale(sim(PROPERTY), &key, market.clock().now() + TimeDelta::hours(1));
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    market.release(sim(PROPERTY), &key);
+    world
+        .execute("update replicator.relation_set set due_at = clock_timestamp() where due_at is not null")
+        .await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_media_equal().await;
+}
+
+#[tokio::test]
 async fn a_list_of_keys_asks_for_as_many_records_as_it_names() {
     let world = filled(130).await;
     // Without `$top` Spark answers ten, and the others would look as if they were gone.

@@ -9,7 +9,7 @@ use crate::text;
 
 /// Our keys that lack a row for any of the relations: the order and the start make it a walk.
 static UNFETCHED: ByResource = ByResource::new(
-    "select held.key, lacking.relations from {table} as held cross join lateral ( \
+    "select held.key, held.modified_at, lacking.relations from {table} as held cross join lateral ( \
          select array_agg(asked.relation) as relations from unnest($3::text[]) as asked (relation) where not exists ( \
              select from replicator.relation_set as state where state.feed = $1 and state.resource = $2 \
                  and state.key = held.key and state.relation = asked.relation)) as lacking \
@@ -34,6 +34,17 @@ sql! {
         where feed = $1 and resource = $2 and relation = any($3)";
     QUEUE = "select count(*), min(due_at) from replicator.relation_set \
         where feed = $1 and due_at <= clock_timestamp()";
+}
+
+/// The relations of one record that were never asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfetchedRelations {
+    /// The record.
+    pub key: RecordKey,
+    /// The ModificationTimestamp of the copy that we hold.
+    pub modified_at: Option<Timestamp>,
+    /// Which.
+    pub relations: Vec<Relation>,
 }
 
 /// The relations of one record that are due.
@@ -118,7 +129,8 @@ impl Store {
         .await
     }
 
-    /// Our keys, in their order after `after`, for which some of these relations were never asked for, with those.
+    /// Our keys, in their order after `after`, for which some of these relations were never asked for; with those,
+    /// and with the ModificationTimestamp of the copy that we hold.
     pub async fn unfetched_keys(
         &self,
         feed: &FeedName,
@@ -126,10 +138,10 @@ impl Store {
         relations: &[Relation],
         after: Option<&RecordKey>,
         limit: i64,
-    ) -> Result<Vec<(RecordKey, Vec<Relation>)>, Error> {
+    ) -> Result<Vec<UnfetchedRelations>, Error> {
         self.observed("relations", async {
             let mut unit = self.unit().await?;
-            let rows: Vec<(String, Vec<String>)> = sqlx::query_as(UNFETCHED.of(resource))
+            let rows: Vec<(String, Option<Timestamp>, Vec<String>)> = sqlx::query_as(UNFETCHED.of(resource))
                 .bind(feed.as_str())
                 .bind(resource.as_str())
                 .bind(words(relations))
@@ -139,9 +151,13 @@ impl Store {
                 .await?;
             unit.done();
             rows.iter()
-                .map(|(key, lacking)| {
+                .map(|(key, modified_at, lacking)| {
                     let lacking = lacking.iter().map(|relation| text::relation(relation));
-                    Ok((text::key(key)?, lacking.collect::<Result<_, Error>>()?))
+                    Ok(UnfetchedRelations {
+                        key: text::key(key)?,
+                        modified_at: *modified_at,
+                        relations: lacking.collect::<Result<_, Error>>()?,
+                    })
                 })
                 .collect()
         })

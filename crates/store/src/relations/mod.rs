@@ -24,7 +24,7 @@ use crate::job_run::{self, RunId, RunTotals};
 use crate::lease::Lease;
 use crate::{checkpoint, sweep};
 
-pub use due::{DueRelation, DueRelations, RelationQueue};
+pub use due::{DueRelation, DueRelations, RelationQueue, UnfetchedRelations};
 pub(crate) use members::DELETE_OF_PARENTS;
 use members::SetToReplace;
 pub(crate) use page::commit_with_page;

@@ -1,11 +1,9 @@
 //! What people ask a running replicator to do.
 
-use std::collections::BTreeSet;
-
 use spark_domain::{Hash, Job, RecordKey, Resource};
 use spark_store::{PlanId, RequestKind, RequestResult};
 
-use crate::harness::{Database, LONG, connect, feed};
+use crate::harness::{Database, LONG, feed};
 
 fn kinds() -> Vec<RequestKind> {
     vec![
@@ -30,10 +28,11 @@ async fn requests_of_every_kind_are_taken_once_in_order_and_answered() {
     }
     store.submit_request(&feed("hills"), &RequestKind::Pause, "bob").await.unwrap();
 
-    let taken = store.take_requests(&lease).await.unwrap();
+    let taken = store.take_requests(&lease, &[]).await.unwrap();
     assert_eq!(taken.iter().map(|request| request.kind.clone()).collect::<Vec<_>>(), kinds());
     assert!(taken.iter().all(|request| request.by == "ann"));
-    assert!(store.take_requests(&lease).await.unwrap().is_empty(), "they were taken");
+    let in_hand: Vec<_> = taken.iter().map(|request| request.id).collect();
+    assert!(store.take_requests(&lease, &in_hand).await.unwrap().is_empty(), "they were taken");
 
     let id = taken[0].id;
     assert_eq!(store.request_result(id).await.unwrap(), None);
@@ -44,24 +43,18 @@ async fn requests_of_every_kind_are_taken_once_in_order_and_answered() {
 }
 
 #[tokio::test]
-async fn takers_at_once_never_take_the_same_request() {
+async fn a_request_whose_taking_was_not_heard_of_is_taken_again_and_one_in_hand_is_not() {
     let database = Database::migrated().await;
     let lease = database.feed("beaches").await;
-    for _ in 0..20 {
-        database.store.submit_request(&feed("beaches"), &RequestKind::Pause, "ann").await.unwrap();
-    }
-    let tasks: Vec<_> = (0..4)
-        .map(|_| {
-            let (store, lease) = (connect(&database.url), lease.clone());
-            tokio::spawn(async move { store.take_requests(&lease).await })
-        })
-        .collect();
-    let mut taken = Vec::new();
-    for task in tasks {
-        taken.extend(task.await.unwrap().unwrap().into_iter().map(|request| request.id));
-    }
-    assert_eq!(taken.len(), 20);
-    assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 20);
+    let store = &database.store;
+    let lost = store.submit_request(&feed("beaches"), &RequestKind::Pause, "ann").await.unwrap();
+    assert_eq!(store.take_requests(&lease, &[]).await.unwrap().len(), 1, "of whose answer nothing was heard");
+    let again = store.take_requests(&lease, &[]).await.unwrap();
+    assert_eq!(again.iter().map(|request| request.id).collect::<Vec<_>>(), [lost]);
+    let next = store.submit_request(&feed("beaches"), &RequestKind::Resume, "ann").await.unwrap();
+    let more = store.take_requests(&lease, &[lost]).await.unwrap();
+    assert_eq!(more.iter().map(|request| request.id).collect::<Vec<_>>(), [next]);
+    assert!(store.take_requests(&lease, &[lost, next]).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -71,11 +64,11 @@ async fn the_next_holder_takes_again_what_the_last_one_did_not_finish() {
     let store = &database.store;
     let done = store.submit_request(&feed("beaches"), &RequestKind::Pause, "ann").await.unwrap();
     let open = store.submit_request(&feed("beaches"), &RequestKind::Resume, "ann").await.unwrap();
-    assert_eq!(store.take_requests(&old).await.unwrap().len(), 2);
+    assert_eq!(store.take_requests(&old, &[]).await.unwrap().len(), 2);
     store.finish_request(&old, done, true, "").await.unwrap();
     store.release_lease(&old).await.unwrap();
     let new = store.acquire_lease(&feed("beaches"), "next", LONG).await.unwrap().unwrap();
-    let taken = store.take_requests(&new).await.unwrap();
+    let taken = store.take_requests(&new, &[]).await.unwrap();
     assert_eq!(taken.iter().map(|request| request.id).collect::<Vec<_>>(), [open]);
 }
 
@@ -86,7 +79,7 @@ async fn a_request_that_nobody_took_for_a_day_is_refused_and_not_obeyed_late() {
     let store = &database.store;
     let id = store.submit_request(&feed("beaches"), &RequestKind::Pause, "ann").await.unwrap();
     database.run("update replicator.operator_request set requested_at = now() - interval '25 hours'").await;
-    assert!(store.take_requests(&lease).await.unwrap().is_empty());
+    assert!(store.take_requests(&lease, &[]).await.unwrap().is_empty());
     let result = store.request_result(id).await.unwrap().unwrap();
     assert!(!result.ok);
     assert!(result.message.contains("ask again"), "{}", result.message);
@@ -101,7 +94,7 @@ async fn a_request_of_a_newer_version_is_refused_and_the_others_are_taken() {
     let strange = store.submit_request(&feed("beaches"), &strange, "ann").await.unwrap();
     store.submit_request(&feed("beaches"), &RequestKind::Pause, "ann").await.unwrap();
     database.run("update replicator.operator_request set resource = 'Starship' where kind = 'resync'").await;
-    assert_eq!(store.take_requests(&lease).await.unwrap().len(), 1);
+    assert_eq!(store.take_requests(&lease, &[]).await.unwrap().len(), 1);
     let result = store.request_result(strange).await.unwrap().unwrap();
     assert!(!result.ok && result.message.contains("Starship"), "{result:?}");
 }

@@ -24,6 +24,9 @@ pub struct Known {
     pub fetched: Option<(String, Option<Timestamp>)>,
     /// Reads so far for this wanted state.
     pub tries: i32,
+    /// Where nothing is wanted yet: the ModificationTimestamp of the parent that we hold, and of the one in the
+    /// answer. A cache may answer with a parent older than ours.
+    pub parent: Option<(Timestamp, Timestamp)>,
 }
 
 /// When the relation is looked at next.
@@ -75,7 +78,8 @@ pub fn judge(
     cache_window: TimeDelta,
 ) -> Verdict {
     let wanted_newest = known.wanted.as_ref().and_then(|(_, newest)| *newest);
-    let older = known.wanted.is_some() && state.is_older_than(wanted_newest);
+    let stale_parent = known.parent.is_some_and(|(ours, theirs)| theirs < ours);
+    let older = stale_parent || known.wanted.is_some() && state.is_older_than(wanted_newest);
     let mine = (state.text.clone(), state.newest);
     let moved = known.wanted.as_ref().is_some_and(|(text, _)| *text != mine.0);
     let wanted = match &known.wanted {

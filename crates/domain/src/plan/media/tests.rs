@@ -33,7 +33,7 @@ fn known(wanted: Option<&str>, fetched: Option<&str>, tries: i32) -> Known {
         let fingerprint = read(json).fingerprint;
         (fingerprint.text, fingerprint.newest)
     };
-    Known { wanted: wanted.map(state), fetched: fetched.map(state), tries }
+    Known { wanted: wanted.map(state), fetched: fetched.map(state), tries, parent: None }
 }
 
 fn judged(known: &Known, json: &str, now: i64) -> Verdict {
@@ -56,6 +56,16 @@ fn a_set_read_within_the_cache_window_is_read_once_more_and_not_a_third_time() {
     assert_eq!((first.replace, first.due, first.tries), (true, Due::At(at(20)), 1));
     let second = judged(&known(Some(&served), Some(&served), first.tries), &served, 19);
     assert_eq!((second.replace, second.due), (true, Due::AtRest));
+}
+
+#[test]
+fn the_first_set_of_a_parent_older_than_ours_is_read_again() {
+    let stale = answer(0, 1, &photos(1));
+    let behind = Known { parent: Some((at(30), at(0))), ..Known::default() };
+    let first = judged(&behind, &stale, 40);
+    assert_eq!((first.replace, first.due, first.tries), (true, Due::At(at(60)), 1));
+    let level = Known { parent: Some((at(0), at(0))), ..Known::default() };
+    assert_eq!(judged(&level, &stale, 40).due, Due::AtRest);
 }
 
 #[test]

@@ -144,7 +144,7 @@ calls! {
         reserve_requests(&BUDGET, 5, Duration::from_millis(1));
         silence_requests(&BUDGET, LONG);
         submit_request(at.feed(), &RequestKind::Resume, "ann");
-        take_requests(&at.lease);
+        take_requests(&at.lease, &[]);
         finish_request(&at.lease, at.request, true, "done");
         save_metadata(&at.lease, Hash([2; 16]), "<edmx/>");
     }
