@@ -148,11 +148,12 @@ impl Fetcher {
             Some(body) => wire::list(body)?,
         };
         page.next = match page.next {
-            // Paging by key needs no link, and an unordered server's link is not to be trusted.
             Some(link) if paging == Paging::NextLink => {
                 Some(self.service.next(&ask.url, &link).map_err(Unread::ForeignLink)?)
             }
-            _ => None,
+            // Paging by key follows no link, and an unordered server's is not to be trusted; that there is one
+            // still tells an empty page from the end.
+            unfollowed => unfollowed,
         };
         Ok(page)
     }

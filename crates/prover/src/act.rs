@@ -27,7 +27,10 @@ impl Trial<'_> {
             Deed::Market(deed) => self.trade(deed).await,
             Deed::Feed(deed) => self.disturb_feed(deed),
             Deed::Postgres(deed) => self.disturb_postgres(deed).await,
-            Deed::Process(deed) => self.disturb_process(deed),
+            Deed::Process(deed) => {
+                self.disturb_process(deed);
+                Ok(())
+            }
             Deed::Operator(deed) => self.operate(*deed),
         }
     }
@@ -245,7 +248,7 @@ impl Trial<'_> {
         tokio::task::spawn_blocking(move || work(&lane)).await?
     }
 
-    fn disturb_process(&mut self, deed: &ProcessDeed) -> Result<(), Error> {
+    fn disturb_process(&mut self, deed: &ProcessDeed) {
         match deed {
             ProcessDeed::Kill(number) => self.stage.instances[*number].signal(Signal::KILL),
             ProcessDeed::Terminate(number) => self.stage.instances[*number].signal(Signal::TERM),
@@ -256,12 +259,11 @@ impl Trial<'_> {
             ProcessDeed::FailAt { instance, point, pass } => {
                 let points = &self.settings.failpoints;
                 let place = usize::try_from(*point).unwrap_or_default() % points.len().max(1);
-                let Some(name) = points.get(place) else { return Ok(()) };
+                let Some(name) = points.get(place) else { return };
                 self.stage.instances[*instance].signal(Signal::KILL);
                 self.failpoints[*instance] = Some(format!("{name}@{pass}"));
             }
         }
-        Ok(())
     }
 
     fn operate(&mut self, deed: OperatorDeed) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! Tries seeds, several at a time, each lane with a Postgres of its own.
 
 use std::{
-    path::PathBuf,
     pin::pin,
     sync::{
         Arc,
@@ -68,7 +67,9 @@ pub async fn prove(
     let mut reports: Vec<SeedReport> = reports.into_iter().flatten().collect();
     reports.sort_by_key(|report| report.seed);
     let mut totals = Figures::default();
-    reports.iter().for_each(|report| totals.add(&report.figures));
+    for report in &reports {
+        totals.add(&report.figures);
+    }
     Ok(Report {
         program: settings.program.display().to_string(),
         clocks: CLOCKS,
@@ -141,13 +142,9 @@ async fn judge(
             .map(|step| format!("after {} ms: {:?}", step.after.as_millis(), step.deed))
             .collect(),
         climate: format!("{:?}", history.climate),
-        folder: settings.keep.is_some().then(|| shown(folder)),
+        folder: settings.keep.is_some().then(|| folder.display().to_string()),
     };
     Ok((Outcome::Broken(failure), figures))
-}
-
-fn shown(folder: PathBuf) -> String {
-    folder.display().to_string()
 }
 
 fn chain(error: &Error) -> String {

@@ -207,7 +207,7 @@ impl Trial<'_> {
                 self.approve().await?;
                 return self.ask_of_postgres(UPGRADE).await;
             }
-            _ => Deed::Feed(FeedDeed::StepClock { forward: draw % 2 == 0 }),
+            _ => Deed::Feed(FeedDeed::StepClock { forward: draw.is_multiple_of(2) }),
         };
         self.act(&deed).await
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a healed feed may take to come to rest.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What is not at rest, a line each; `$2` is when the last stale cache had become fresh.

@@ -106,6 +106,10 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
 }
 
 /// What is drawn once for a seed and lasts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a trait of the weather, and any may come with any"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Climate {
     pub(crate) listings: usize,

@@ -49,9 +49,9 @@ pub(super) async fn differences(
             let left_out =
                 emptied && ours.is_empty() && !theirs.iter().any(|member| member.contains("\"Photo\""));
             if ours != theirs && !left_out {
-                let state = state(connection, resource, relation, &parent).await?;
+                let known = known_of(connection, resource, relation, &parent).await?;
                 found.push(format!(
-                    "{relation} of {} {parent} ({state}): ours {ours:?}, the feed's {theirs:?}",
+                    "{relation} of {} {parent} ({known}): ours {ours:?}, the feed's {theirs:?}",
                     resource.as_str()
                 ));
             }
@@ -113,18 +113,20 @@ async fn members(
     for (parent, body) in rows {
         members.entry(parent).or_default().push(plain(&body).to_string());
     }
-    members.values_mut().for_each(|members| members.sort_unstable());
+    for members in members.values_mut() {
+        members.sort_unstable();
+    }
     Ok(members)
 }
 
 /// What is known of a set: for which state of its parent it was wanted and fetched.
-async fn state(
+async fn known_of(
     connection: &mut PgConnection,
     resource: Resource,
     relation: &str,
     parent: &str,
 ) -> Result<String, Error> {
-    let state: Option<String> = sqlx::query_scalar(
+    let known: Option<String> = sqlx::query_scalar(
         "select format('wanted for %s, fetched for %s, %s tries', wanted, fetched, tries)
          from replicator.relation_set where resource = $1 and relation = $2 and key = $3",
     )
@@ -134,7 +136,7 @@ async fn state(
     .fetch_optional(connection)
     .await
     .map_err(sql("read the state of a relation"))?;
-    Ok(state.unwrap_or_else(|| "never wanted".to_owned()))
+    Ok(known.unwrap_or_else(|| "never wanted".to_owned()))
 }
 
 /// A body without `@odata.*` noise and nulls, and with every number as the decimal that it is.

@@ -29,7 +29,8 @@ pub(super) async fn wrong_purges(
     chronicle: &Chronicle,
     figures: &mut Figures,
 ) -> Result<Vec<String>, Error> {
-    let purged: Vec<(DateTime<Utc>, String, String, Option<DateTime<Utc>>)> =
+    type Purged = (DateTime<Utc>, String, String, Option<DateTime<Utc>>);
+    let purged: Vec<Purged> =
         sqlx::query_as("select at, resource, key, began_at from prover.purged order by at")
             .fetch_all(&mut *connection)
             .await
@@ -144,7 +145,8 @@ pub(super) async fn steps_back(
     connection: &mut PgConnection,
     chronicle: &Chronicle,
 ) -> Result<Vec<String>, Error> {
-    let back: Vec<(DateTime<Utc>, String, String, DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+    type Back = (DateTime<Utc>, String, String, DateTime<Utc>, DateTime<Utc>);
+    let back: Vec<Back> = sqlx::query_as(
         "select at, table_name::text, key, old_stamp, new_stamp from prover.row_change
          where operation = 'UPDATE' and new_stamp < old_stamp and parent_key is null order by n",
     )
@@ -187,6 +189,7 @@ pub(super) async fn strangers(
     connection: &mut PgConnection,
     figures: &mut Figures,
 ) -> Result<Vec<String>, Error> {
+    type Strange = (DateTime<Utc>, String, String, String, i64, Option<String>);
     figures.rows_written = sqlx::query_scalar::<_, i64>("select count(*) from prover.row_change")
         .fetch_one(&mut *connection)
         .await
@@ -197,7 +200,7 @@ pub(super) async fn strangers(
         .await
         .map_err(sql("count the leases"))?
         .unsigned_abs();
-    let strange: Vec<(DateTime<Utc>, String, String, String, i64, Option<String>)> = sqlx::query_as(
+    let strange: Vec<Strange> = sqlx::query_as(
         "select c.at, c.table_name::text, c.key, c.writer::text, c.epoch, l.writer::text from prover.row_change c
          left join prover.lease_taken l on l.epoch = c.epoch
          where c.epoch is null or l.writer is distinct from c.writer order by c.n",

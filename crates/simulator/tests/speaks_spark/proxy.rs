@@ -37,7 +37,7 @@ async fn echo() -> (Proxy, mpsc::UnboundedReceiver<Vec<u8>>) {
 async fn say(stream: &mut TcpStream, words: &[u8]) -> Result<Vec<u8>, ErrorKind> {
     stream.write_all(words).await.map_err(|error| error.kind())?;
     let mut answer = vec![0; words.len()];
-    match timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("no answer and no end") {
+    match timeout(PATIENCE, stream.read_exact(&mut answer)).await.unwrap() {
         Ok(_) => Ok(answer),
         Err(error) => Err(error.kind()),
     }
