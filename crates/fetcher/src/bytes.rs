@@ -9,6 +9,7 @@ use url::Url;
 use crate::body::{Cut, Unpacker};
 use crate::error::body;
 use crate::headers;
+use crate::quote::one_line;
 use crate::reso::metadata::{self, Metadata};
 use crate::reso::url::Service;
 use crate::reso::{Unread, wire};
@@ -24,9 +25,10 @@ pub fn page(bytes: Vec<u8>, one: bool) -> Result<Page, String> {
     Ok(Page::new(head, text, records, None))
 }
 
-/// The code and the message of an error's body, if it names any failure.
+/// The code and the message of an error's body as they are repeated, if it names any failure.
 pub fn refusal(bytes: &[u8]) -> Option<(Option<i64>, Option<String>)> {
-    body::read(bytes).map(|said| (said.code, said.message))
+    let quoted = |words: String| Some(one_line(&words)).filter(|line| !line.is_empty());
+    body::read(bytes).map(|said| (said.code, said.message.and_then(quoted)))
 }
 
 /// A `$metadata` document.
@@ -75,6 +77,6 @@ pub fn follow_link(base: &Url, link: &str, top: Option<u32>) -> Result<Url, Stri
 fn problem(unread: Unread) -> String {
     match unread {
         Unread::Malformed(problem) | Unread::ForeignLink(problem) => problem,
-        Unread::Refusal(said) => said.message.unwrap_or_default(),
+        Unread::Refusal(said) => said.message.as_deref().map(one_line).unwrap_or_default(),
     }
 }

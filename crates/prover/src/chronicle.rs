@@ -99,6 +99,13 @@ pub(crate) fn present_throughout(versions: &[Version], from: Moment, to: Moment)
         .all(|version| version.stamp.is_some())
 }
 
+/// Whether a record that came some time, and before the end, was certainly there ever since, or since the
+/// beginning: what is not yet there cannot be missed.
+pub(crate) fn present_since_it_came(versions: &[Version], from: Moment, to: Moment) -> bool {
+    let came = versions.iter().find(|version| version.stamp.is_some());
+    came.is_some_and(|came| came.latest <= to && present_throughout(versions, from.max(came.latest), to))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +122,8 @@ mod tests {
         assert!(!present_throughout(&versions, 299, 400), "it may have come back at 300");
         assert!(present_throughout(&versions, 300, 400));
         assert!(!present_throughout(&versions, 50, 150), "it was not there at 50");
+        assert!(present_since_it_came(&versions, 50, 150), "it was there ever since it came");
+        assert!(!present_since_it_came(&versions, 50, 90), "it may not have come yet");
+        assert!(!present_since_it_came(&versions, 150, 400), "it had left");
     }
 }

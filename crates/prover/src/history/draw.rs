@@ -199,9 +199,9 @@ fn postgres(chance: &mut Rng, instance: usize) -> PostgresDeed {
 
 fn process(chance: &mut Rng, instance: usize, with_failpoints: bool) -> ProcessDeed {
     match chance.u32(..100) {
-        0..30 => ProcessDeed::Kill(instance),
-        30..55 => ProcessDeed::Terminate(instance),
-        55..65 => ProcessDeed::Freeze(instance, milliseconds(chance, 8_500, 10_500)),
+        0..25 => ProcessDeed::Kill(instance),
+        25..45 => ProcessDeed::Terminate(instance),
+        45..65 => ProcessDeed::Freeze(instance, milliseconds(chance, 8_500, 10_500)),
         _ if with_failpoints => {
             ProcessDeed::FailAt { instance, point: chance.u64(..), pass: chance.u32(1..4) }
         }

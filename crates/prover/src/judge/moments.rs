@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::resource_of;
 use crate::{
     Error,
-    chronicle::{Chronicle, Moment, Version, now, present_throughout},
+    chronicle::{Chronicle, Moment, Version, now, present_since_it_came, present_throughout},
     report::Figures,
     settings::{CACHE_WINDOW, CLOCK_STEP},
     sql,
@@ -41,7 +41,7 @@ pub(super) async fn wrong_purges(
         let Some(resource) = resource_of(&resource) else { continue };
         let began = began.unwrap_or(at) - CACHE_WINDOW;
         let versions = chronicle.of(resource, &key);
-        if present_throughout(versions, began.timestamp_micros(), at.timestamp_micros()) {
+        if present_since_it_came(versions, began.timestamp_micros(), at.timestamp_micros()) {
             found.push(format!(
                 "{resource:?} {key} was purged at {at}, and the feed had it all the time since {began}"
             ));
@@ -211,7 +211,7 @@ pub(super) async fn strangers(
     let tell = |(at, table, key, writer, epoch, holder): (_, String, String, String, i64, Option<String>)| {
         let holder = holder.unwrap_or_else(|| "nobody".to_owned());
         let at: DateTime<Utc> = at;
-        format!("{writer} wrote mls.{table} {key} at {at} under epoch {epoch}, which {holder} had taken")
+        format!("{writer} wrote {table} {key} at {at} under epoch {epoch}, which {holder} had taken")
     };
     Ok(strange.into_iter().map(tell).collect())
 }

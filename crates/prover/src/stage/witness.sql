@@ -42,6 +42,24 @@ begin
     end loop;
 end $$;
 
+-- The engine's own state is written under the lease as well.
+create function prover.note_state() returns trigger language plpgsql security definer as $$
+begin
+    insert into prover.row_change (epoch, table_name, operation, key, same_body)
+    values ((select epoch from replicator.lease where feed = new.feed), tg_table_name, 'STATE', new.feed, false);
+    return null;
+end $$;
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['checkpoint', 'job_run', 'key_sweep', 'purge_plan', 'relation_set'] loop
+        execute format('create trigger witness_of_state after insert or update on replicator.%I
+                        for each row execute function prover.note_state()', name);
+    end loop;
+end $$;
+
 create table prover.lease_taken (
     at      timestamptz not null default clock_timestamp(),
     writer  name not null default session_user,
