@@ -39,6 +39,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// Points at which an instance may be told to kill itself, if the program has them.
     pub failpoints: Vec<String>,
+    /// The variable by which it is told.
+    pub failpoint_variable: &'static str,
     /// A PgBouncer, 1.21 or newer: the instances meet Postgres through it, in transaction mode.
     pub pgbouncer: Option<PathBuf>,
     /// The seeds.
@@ -64,6 +66,7 @@ impl Default for Settings {
             other_program: None,
             environment: Vec::new(),
             failpoints: Vec::new(),
+            failpoint_variable: "",
             pgbouncer: None,
             seeds: 0..20,
             steps: 40,

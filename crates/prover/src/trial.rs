@@ -14,7 +14,7 @@ use crate::{
     judge::{self, Accusation},
     report::Figures,
     settings::{FEED, Settings, TOKEN},
-    stage::{End, FAILPOINT, Lane, PATIENCE, Stage},
+    stage::{End, Lane, PATIENCE, Stage},
     system,
 };
 
@@ -194,7 +194,7 @@ impl Trial<'_> {
     /// Starts a command beside the daemons; nobody waits for it.
     pub(crate) fn command(&mut self, arguments: &[&str]) -> Result<(), Error> {
         let mut command = self.stage.command(arguments).map_err(system("prepare a command"))?;
-        command.envs(self.command_failpoint.as_ref().map(|point| (FAILPOINT, point)));
+        command.envs(self.command_failpoint.as_ref().map(|point| (self.settings.failpoint_variable, point)));
         self.commands.push(command.spawn().map_err(system("start a command"))?);
         Ok(())
     }

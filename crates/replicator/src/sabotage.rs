@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::exit::{Exit, refuse};
 
 #[cfg(feature = "failpoints")]
-const FAILPOINT: &str = "SPARK_REPLICATOR_FAILPOINT";
+pub(crate) const FAILPOINT: &str = "SPARK_REPLICATOR_FAILPOINT";
 #[cfg(feature = "breakages")]
 pub(crate) const BREAKAGE: &str = "SPARK_REPLICATOR_BREAKAGE";
 

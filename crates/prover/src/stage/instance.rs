@@ -11,9 +11,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Error, system};
 
-/// By this variable a program that has failpoints is told where to kill itself.
-pub(crate) const FAILPOINT: &str = concat!("SPARK_REPLICATOR_", "FAILPOINT");
-
 /// A process, or the place of one that ended.
 #[derive(Debug)]
 pub(crate) struct Instance {
@@ -21,6 +18,7 @@ pub(crate) struct Instance {
     config: PathBuf,
     log: PathBuf,
     environment: Vec<(String, String)>,
+    failpoint_variable: &'static str,
     child: Option<Child>,
     /// Whether its end is our doing.
     expected: Option<End>,
@@ -45,8 +43,19 @@ impl Instance {
         config: PathBuf,
         log: PathBuf,
         environment: Vec<(String, String)>,
+        failpoint_variable: &'static str,
     ) -> Self {
-        Self { program, config, log, environment, child: None, expected: None, armed: false, asked: 0 }
+        Self {
+            program,
+            config,
+            log,
+            environment,
+            failpoint_variable,
+            child: None,
+            expected: None,
+            armed: false,
+            asked: 0,
+        }
     }
 
     /// The program with these arguments and our configuration, and none of the caller's variables.
@@ -73,7 +82,7 @@ impl Instance {
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         self.expected = None;
         (self.armed, self.asked) = (failpoint.is_some(), 0);
-        command.envs(failpoint.map(|point| (FAILPOINT, point)));
+        command.envs(failpoint.map(|point| (self.failpoint_variable, point)));
         self.child = Some(command.spawn().map_err(system("start the program"))?);
         Ok(())
     }

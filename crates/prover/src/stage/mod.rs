@@ -17,7 +17,7 @@ use spark_simulator::{Proxy, Settings as SimulatorSettings, Shape, Simulator, Tr
 use sqlx::{Connection, PgConnection, raw_sql};
 
 pub(crate) use self::{
-    instance::{End, FAILPOINT, Instance},
+    instance::{End, Instance},
     lane::Lane,
 };
 use crate::{
@@ -77,7 +77,13 @@ impl Stage {
             let other = settings.other_program.as_ref().filter(|_| number % 2 == 1);
             let program = other.unwrap_or(&settings.program).clone();
             let log = folder.join(format!("instance-{number}.log"));
-            instances.push(Instance::new(program, config, log, settings.environment.clone()));
+            instances.push(Instance::new(
+                program,
+                config,
+                log,
+                settings.environment.clone(),
+                settings.failpoint_variable,
+            ));
             postgres.push(proxy);
         }
         let folder = folder.to_path_buf();

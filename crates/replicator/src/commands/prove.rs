@@ -21,6 +21,10 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
         other_program: arguments.beside.clone(),
         environment: Vec::new(),
         failpoints: failpoints(),
+        #[cfg(feature = "failpoints")]
+        failpoint_variable: crate::sabotage::FAILPOINT,
+        #[cfg(not(feature = "failpoints"))]
+        failpoint_variable: "",
         pgbouncer: arguments.pgbouncer.clone(),
         seeds: arguments.seeds.clone(),
         steps: arguments.steps.into(),
