@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     Error,
     history::{Deed, FeedDeed, Flicker, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed},
-    settings::{CLOCK_STEP, FEED, STALE_FOR, TOKEN},
+    settings::{CLOCK_STEP, FEED, Failpoints, STALE_FOR, TOKEN},
     sql,
     stage::Lane,
     trial::{Ending, Trial},
@@ -204,7 +204,7 @@ impl Trial<'_> {
             PostgresDeed::Full(time) => {
                 let url = format!(
                     "postgres://{}@{}/{}?sslmode=disable",
-                    Lane::role(7),
+                    Lane::idle_role(),
                     self.stage.lane.address(),
                     self.stage.database
                 );
@@ -257,7 +257,7 @@ impl Trial<'_> {
                 self.later(*time, Ending::Wakes(*number));
             }
             ProcessDeed::FailAt { instance, point, pass } => {
-                let points = &self.settings.failpoints;
+                let Some(Failpoints { points, .. }) = &self.settings.failpoints else { return };
                 let place = usize::try_from(*point).unwrap_or_default() % points.len().max(1);
                 let Some(name) = points.get(place) else { return };
                 self.stage.instances[*instance].signal(Signal::KILL);

@@ -18,7 +18,7 @@ use crate::{
     settings::{CLOCKS, Settings},
     shrink,
     stage::Lane,
-    system,
+    traces::Traces,
     trial::{self, Plot, Verdict},
 };
 
@@ -116,34 +116,24 @@ async fn judge(
     history: &History,
     lane: &Arc<Lane>,
 ) -> Result<(Outcome, Figures), Error> {
-    let scratch = tempfile::tempdir().map_err(system("make a folder"))?;
-    let folder = match &settings.keep {
-        Some(keep) => keep.join(format!("seed-{}", history.seed)),
-        None => scratch.path().to_path_buf(),
-    };
-    let Verdict { accusations, figures } = trial::hold(settings, history, lane, &folder, Plot::Steps).await?;
+    let traces = Traces::new(settings, &format!("seed-{}", history.seed))?;
+    let Verdict { accusations, figures } =
+        trial::hold(settings, history, lane, traces.folder(), Plot::Steps).await?;
     if accusations.is_empty() {
-        if settings.keep.is_some() {
-            std::fs::remove_dir_all(&folder).map_err(system("remove a trial's folder"))?;
-        }
+        traces.discard()?;
         return Ok((Outcome::Held, figures));
     }
     let (shortest_prefix, shorter) = if settings.shrink {
-        shrink::shortest(settings, history, lane, &folder.join("shorter")).await?
+        shrink::shortest(settings, history, lane, &traces.folder().join("shorter")).await?
     } else {
         (history.steps.len(), None)
     };
     let accusations = shorter.map_or(accusations, |verdict| verdict.accusations);
-    let failure = Failure {
-        accusations: Failure::accusations(&accusations),
-        shortest_prefix,
-        steps: history.steps[..shortest_prefix]
-            .iter()
-            .map(|step| format!("after {} ms: {:?}", step.after.as_millis(), step.deed))
-            .collect(),
-        climate: format!("{:?}", history.climate),
-        folder: settings.keep.is_some().then(|| folder.display().to_string()),
-    };
+    let steps = history.steps[..shortest_prefix]
+        .iter()
+        .map(|step| format!("after {} ms: {:?}", step.after.as_millis(), step.deed))
+        .collect();
+    let failure = Failure::new(&accusations, steps, history, traces.kept());
     Ok((Outcome::Broken(failure), figures))
 }
 

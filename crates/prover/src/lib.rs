@@ -18,6 +18,7 @@ mod rest;
 mod judge;
 mod shrink;
 mod points;
+mod traces;
 mod report;
 mod lanes;
 
@@ -25,7 +26,7 @@ pub use self::{
     lanes::{Progress, prove},
     points::{PointsReport, prove_points},
     report::{Failure, Outcome, Report, SeedReport},
-    settings::{CLOCKS, Settings},
+    settings::{CLOCKS, Failpoints, Settings},
 };
 
 /// Why a trial could not be held at all: nothing was proved, and nothing refuted.

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant as Began},
 };
 
+use chrono::DateTime;
 use rustix::process::Signal;
 use serde::Serialize;
 use spark_simulator::{Fault, InTrouble, Resource, Trouble};
@@ -20,10 +21,10 @@ use crate::{
     history::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed},
     lanes,
     report::Failure,
+    rest::refused_plans,
     settings::{FEED, Settings},
-    sql,
     stage::Lane,
-    system,
+    traces::Traces,
     trial::{self, Plot, Trial},
 };
 
@@ -53,7 +54,8 @@ pub async fn prove_points(settings: Settings, stop: impl Future<Output = ()>) ->
     let began = Began::now();
     let settings = Arc::new(settings);
     // Dealt like cards: the points of one boundary are dear or cheap together.
-    let waiting = Arc::new(Mutex::new(settings.failpoints.clone()));
+    let points = settings.failpoints.as_ref().map(|failpoints| failpoints.points.clone()).unwrap_or_default();
+    let waiting = Arc::new(Mutex::new(points.clone()));
     let mut lanes = JoinSet::new();
     for number in 0..settings.lanes.max(1) {
         let (settings, waiting) = (Arc::clone(&settings), Arc::clone(&waiting));
@@ -64,7 +66,7 @@ pub async fn prove_points(settings: Settings, stop: impl Future<Output = ()>) ->
         reached.extend(there);
         broken.extend(failure);
     }
-    let unreached = settings.failpoints.iter().filter(|point| !reached.contains(point)).cloned().collect();
+    let unreached = points.into_iter().filter(|point| !reached.contains(point)).collect();
     Ok(PointsReport { reached, unreached, broken, seconds: began.elapsed().as_secs_f64() })
 }
 
@@ -89,22 +91,12 @@ async fn visit(
         let mut history = History::draw(1_000 * number + trial, 0, settings);
         history.climate.instances = 1;
         history.climate.short_lease = true;
-        let scratch = tempfile::tempdir().map_err(system("make a folder"))?;
-        let folder = match &settings.keep {
-            Some(keep) => keep.join(format!("points-{number}-{trial}")),
-            None => scratch.path().to_path_buf(),
-        };
+        let traces = Traces::new(settings, &format!("points-{number}-{trial}"))?;
         let mut reached = Vec::new();
         let plot = Plot::Points { points: &points, reached: &mut reached };
-        let verdict = trial::hold(settings, &history, &lane, &folder, plot).await?;
+        let verdict = trial::hold(settings, &history, &lane, traces.folder(), plot).await?;
         if !verdict.accusations.is_empty() {
-            broken.push(Failure {
-                accusations: Failure::accusations(&verdict.accusations),
-                shortest_prefix: points.len(),
-                steps: points,
-                climate: format!("{:?}", history.climate),
-                folder: settings.keep.is_some().then(|| folder.display().to_string()),
-            });
+            broken.push(Failure::new(&verdict.accusations, points, &history, traces.kept()));
         }
         all_reached.append(&mut reached);
     }
@@ -125,7 +117,7 @@ impl Trial<'_> {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             self.prepare(point).await?;
-            self.stage.instances[0].start(Some(point))?;
+            self.stage.instances[0].start(self.settings.armed(Some(point)))?;
             self.command_failpoint = Some(point.clone());
             let until = Instant::now() + PATIENCE;
             for occasion in 0.. {
@@ -212,18 +204,12 @@ impl Trial<'_> {
         self.act(&deed).await
     }
 
-    /// Approves whatever waits, as a person would.
+    /// Approves what waits, as a person would.
     async fn approve(&mut self) -> Result<(), Error> {
         let mut connection = self.stage.connect().await?;
-        let plan: Option<i64> = sqlx::query_scalar(
-            "select plan from replicator.purge_plan
-             where state = 'open' and refusal is not null and approved_by is null and cardinality(keys) > 0",
-        )
-        .fetch_optional(&mut connection)
-        .await
-        .map_err(sql("ask for refused plans"))?;
+        let refused = refused_plans(&mut connection, DateTime::UNIX_EPOCH).await?;
         let _ = connection.close().await;
-        match plan {
+        match refused.first() {
             Some(plan) => self.command(&["purge", "approve", &plan.to_string(), "--feed", FEED]),
             None => Ok(()),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::judge::Accusation;
+use crate::{history::History, judge::Accusation};
 
 /// The whole of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -108,8 +108,16 @@ impl Figures {
 }
 
 impl Failure {
-    pub(crate) fn accusations(all: &[Accusation]) -> Vec<(String, String)> {
-        all.iter().map(|one| (one.promise.to_owned(), one.what.clone())).collect()
+    /// What was accused after these steps.
+    pub(crate) fn new(
+        accusations: &[Accusation],
+        steps: Vec<String>,
+        history: &History,
+        folder: Option<String>,
+    ) -> Self {
+        let accusations = accusations.iter().map(|one| (one.promise.to_owned(), one.what.clone())).collect();
+        let climate = format!("{:?}", history.climate);
+        Self { accusations, shortest_prefix: steps.len(), steps, climate, folder }
     }
 }
 

@@ -104,13 +104,7 @@ impl Trial<'_> {
         if !done {
             orders.push(["once", "lookback", "--feed", FEED].map(str::to_owned).to_vec());
         }
-        let refused: Vec<i64> = sqlx::query_scalar(REFUSED)
-            .bind(FEED)
-            .bind(fresh)
-            .fetch_all(connection)
-            .await
-            .map_err(sql("ask for refused plans"))?;
-        for plan in refused {
+        for plan in refused_plans(connection, fresh).await? {
             orders.push(["purge", "approve", &plan.to_string(), "--feed", FEED].map(str::to_owned).to_vec());
         }
         for order in orders {
@@ -124,4 +118,13 @@ impl Trial<'_> {
         }
         Ok(())
     }
+}
+
+/// The refused plans that were made since, and that nobody has approved.
+pub(crate) async fn refused_plans(
+    connection: &mut PgConnection,
+    since: chrono::DateTime<chrono::Utc>,
+) -> Result<Vec<i64>, Error> {
+    let refused = sqlx::query_scalar(REFUSED).bind(FEED).bind(since).fetch_all(connection).await;
+    refused.map_err(sql("ask for refused plans"))
 }

@@ -38,9 +38,7 @@ pub struct Settings {
     /// Variables that every instance is started with: a breakage, for one.
     pub environment: Vec<(String, String)>,
     /// Points at which an instance may be told to kill itself, if the program has them.
-    pub failpoints: Vec<String>,
-    /// The variable by which it is told.
-    pub failpoint_variable: &'static str,
+    pub failpoints: Option<Failpoints>,
     /// A PgBouncer, 1.21 or newer: the instances meet Postgres through it, in transaction mode.
     pub pgbouncer: Option<PathBuf>,
     /// The seeds.
@@ -59,14 +57,29 @@ pub struct Settings {
     pub stop_at_first: bool,
 }
 
+/// Where a program can be told to kill itself, and how.
+#[derive(Debug, Clone)]
+pub struct Failpoints {
+    /// The variable by which it is told.
+    pub variable: &'static str,
+    /// Their names.
+    pub points: Vec<String>,
+}
+
+impl Settings {
+    /// What a process that is to kill itself at this point finds in its environment.
+    pub(crate) fn armed<'a>(&self, point: Option<&'a str>) -> Option<(&'static str, &'a str)> {
+        self.failpoints.as_ref().zip(point).map(|(failpoints, point)| (failpoints.variable, point))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             program: PathBuf::from("spark-replicator"),
             other_program: None,
             environment: Vec::new(),
-            failpoints: Vec::new(),
-            failpoint_variable: "",
+            failpoints: None,
             pgbouncer: None,
             seeds: 0..20,
             steps: 40,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, process::Child, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
-use spark_simulator::{Resource, Weather, World};
+use spark_simulator::{Resource, World};
 use sqlx::PgConnection;
 use tokio::time::{Instant, sleep};
 
@@ -179,7 +179,7 @@ impl Trial<'_> {
             if self.restarts[number].is_some_and(|at| at <= now) {
                 self.restarts[number] = None;
                 let point = self.failpoints[number].take();
-                self.stage.instances[number].start(point.as_deref())?;
+                self.stage.instances[number].start(self.settings.armed(point.as_deref()))?;
             }
         }
         let (over, lasting) = self.endings.drain(..).partition(|(at, _)| *at <= now);
@@ -194,7 +194,7 @@ impl Trial<'_> {
     /// Starts a command beside the daemons; nobody waits for it.
     pub(crate) fn command(&mut self, arguments: &[&str]) -> Result<(), Error> {
         let mut command = self.stage.command(arguments).map_err(system("prepare a command"))?;
-        command.envs(self.command_failpoint.as_ref().map(|point| (self.settings.failpoint_variable, point)));
+        command.envs(self.settings.armed(self.command_failpoint.as_deref()));
         self.commands.push(command.spawn().map_err(system("start a command"))?);
         Ok(())
     }
@@ -227,7 +227,6 @@ impl Trial<'_> {
         self.stage.feed.clear();
         for proxy in &self.stage.postgres {
             proxy.clear();
-            proxy.set(Weather::Clear);
         }
         let world = self.stage.simulator.world().clone();
         self.release(&world);

@@ -24,6 +24,8 @@ use tokio::{
 
 /// The end of a `commit` sent to Postgres as a simple query.
 const COMMIT: &[u8] = b"commit\0";
+/// The most that is relayed at once.
+const PIECE: usize = 16 * 1024;
 /// No connection is cut for the bytes it carried.
 const UNLIT: i64 = -1;
 
@@ -215,13 +217,8 @@ async fn questions(
     swallow: &AtomicBool,
 ) -> io::Result<()> {
     let mut weather = shared.weather.subscribe();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let piece = &buffer[..length];
+    let mut buffer = vec![0; PIECE];
+    while let Some(piece) = next(&mut from, &mut buffer).await? {
         wait_out(&mut weather).await;
         if piece.windows(COMMIT.len()).any(|bytes| bytes == COMMIT) {
             let trouble = shared.commits().pop_front();
@@ -234,6 +231,7 @@ async fn questions(
         }
         to.write_all(piece).await?;
     }
+    Ok(())
 }
 
 async fn answers(
@@ -243,18 +241,13 @@ async fn answers(
     swallow: &AtomicBool,
 ) -> io::Result<()> {
     let mut weather = shared.weather.subscribe();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            return Ok(());
-        }
-        let piece = &buffer[..length];
+    let mut buffer = vec![0; PIECE];
+    while let Some(piece) = next(&mut from, &mut buffer).await? {
         if swallow.load(SeqCst) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         wait_out(&mut weather).await;
-        if let Some(passed) = shared.burn(length) {
+        if let Some(passed) = shared.burn(piece.len()) {
             to.write_all(&piece[..passed]).await?;
             to.flush().await?;
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -269,6 +262,13 @@ async fn answers(
             to.write_all(piece).await?;
         }
     }
+    Ok(())
+}
+
+/// What came next; `None` at the end of its sender.
+async fn next<'b>(from: &mut (impl AsyncRead + Unpin), buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
+    let length = from.read(buffer).await?;
+    Ok((length > 0).then_some(&buffer[..length]))
 }
 
 /// Waits until a piece may pass.

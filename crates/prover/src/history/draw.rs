@@ -17,7 +17,7 @@ impl History {
     pub(crate) fn draw(seed: u64, steps: usize, settings: &Settings) -> Self {
         let mut chance = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5EED);
         let climate = climate(&mut chance, settings);
-        let with_failpoints = !settings.failpoints.is_empty();
+        let with_failpoints = settings.failpoints.is_some();
         let steps = (0..steps)
             .map(|_| Step {
                 after: milliseconds(&mut chance, 0, 450),

@@ -76,7 +76,7 @@ pub(super) async fn false_claims(
     figures.claims = claims.len() as u64;
     let cut_lists = troubled(stage, &["no_link"]);
     let window = CACHE_WINDOW.as_secs().cast_signed();
-    let steps = if stage.clock_is_stepped() { 2 * CLOCK_STEP.as_secs().cast_signed() } else { 0 };
+    let steps = if stage.clock_is_stepped { 2 * CLOCK_STEP.as_secs().cast_signed() } else { 0 };
     let mut found = Vec::new();
     for (at, resource, through, keys, stamps) in claims {
         let Some(resource) = resource_of(&resource) else { continue };
@@ -88,11 +88,11 @@ pub(super) async fn false_claims(
             .collect();
         for (key, versions) in chronicle.records(resource) {
             // What no cache hides is shown at once.
-            let hidden = stage.has_stale_caches() || chronicle.was_hidden(resource, key);
+            let hidden = stage.climate.stale_caches || chronicle.was_hidden(resource, key);
             let margin = WHOLE_SECOND + steps + if hidden { window } else { 0 };
             let shown = |version: &Version| {
                 // By the feed's clock: the moment at which it was surely there, which may be after its stamp.
-                let there = version.latest + stage.clock_skew_seconds() * MICROS;
+                let there = version.latest + stage.climate.clock_skew_seconds * MICROS;
                 there + margin * MICROS <= through.timestamp_micros()
                     && version.stamp.is_some_and(|stamp| stamp + margin <= through.timestamp())
             };
@@ -190,11 +190,12 @@ pub(super) async fn strangers(
     figures: &mut Figures,
 ) -> Result<Vec<String>, Error> {
     type Strange = (DateTime<Utc>, String, String, String, i64, Option<String>);
-    figures.rows_written = sqlx::query_scalar::<_, i64>("select count(*) from prover.row_change")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(sql("count the changes"))?
-        .unsigned_abs();
+    figures.rows_written =
+        sqlx::query_scalar::<_, i64>("select count(*) from prover.row_change where operation <> 'STATE'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(sql("count the changes"))?
+            .unsigned_abs();
     figures.leases = sqlx::query_scalar::<_, i64>("select count(*) from prover.lease_taken")
         .fetch_one(&mut *connection)
         .await

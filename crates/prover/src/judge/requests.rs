@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_mins(5);
 /// Windows in which more arrived than the limit's even pace allows. A trial is shorter than five minutes, so
 /// the pace itself is held: any window of any length has at most its share, and what may have waited before it.
 pub(super) fn too_many(stage: &Stage, figures: &mut Figures) -> Vec<String> {
-    let limit = stage.requests_per_5_minutes();
+    let limit = stage.climate.requests_per_5_minutes;
     let mut times: Vec<Instant> =
         stage.simulator.journal().requests().iter().map(|entry| entry.instant).collect();
     times.sort_unstable();

@@ -18,7 +18,6 @@ pub(crate) struct Instance {
     config: PathBuf,
     log: PathBuf,
     environment: Vec<(String, String)>,
-    failpoint_variable: &'static str,
     child: Option<Child>,
     /// Whether its end is our doing.
     expected: Option<End>,
@@ -43,19 +42,8 @@ impl Instance {
         config: PathBuf,
         log: PathBuf,
         environment: Vec<(String, String)>,
-        failpoint_variable: &'static str,
     ) -> Self {
-        Self {
-            program,
-            config,
-            log,
-            environment,
-            failpoint_variable,
-            child: None,
-            expected: None,
-            armed: false,
-            asked: 0,
-        }
+        Self { program, config, log, environment, child: None, expected: None, armed: false, asked: 0 }
     }
 
     /// The program with these arguments and our configuration, and none of the caller's variables.
@@ -70,8 +58,8 @@ impl Instance {
         command
     }
 
-    /// Starts it; `failpoint` is where it is to kill itself.
-    pub(crate) fn start(&mut self, failpoint: Option<&str>) -> Result<(), Error> {
+    /// Starts it; `failpoint` is the variable that tells it where to kill itself.
+    pub(crate) fn start(&mut self, failpoint: Option<(&str, &str)>) -> Result<(), Error> {
         let open = || -> io::Result<(File, File)> {
             let log = File::options().create(true).append(true).open(&self.log)?;
             Ok((log.try_clone()?, log))
@@ -82,7 +70,7 @@ impl Instance {
         command.stdout(Stdio::from(out)).stderr(Stdio::from(err));
         self.expected = None;
         (self.armed, self.asked) = (failpoint.is_some(), 0);
-        command.envs(failpoint.map(|point| (self.failpoint_variable, point)));
+        command.envs(failpoint);
         self.child = Some(command.spawn().map_err(system("start the program"))?);
         Ok(())
     }

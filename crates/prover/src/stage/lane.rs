@@ -63,8 +63,7 @@ impl Lane {
             raw_sql(AssertSqlSafe(role)).execute(&mut connection).await.map_err(sql("create a role"))?;
         }
         connection.close().await.map_err(sql("close a connection"))?;
-        let address = format!("127.0.0.1:{}", server.port());
-        let address = address.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 5432)));
+        let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
         let roles: Vec<String> = (0..MOST_INSTANCES).map(Self::role).collect();
         let program = settings.pgbouncer.as_ref();
         let bouncer = program.map(|program| PgBouncer::start(program, &server, &roles)).transpose()?;
@@ -89,6 +88,11 @@ impl Lane {
     /// An instance's own role: by it the witness knows who wrote.
     pub(crate) fn role(instance: usize) -> String {
         format!("instance_{instance}")
+    }
+
+    /// A role that no instance has.
+    pub(crate) fn idle_role() -> String {
+        Self::role(MOST_INSTANCES - 1)
     }
 
     /// A fresh migrated database in which the seed's isolation level is the default.

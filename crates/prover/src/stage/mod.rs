@@ -41,8 +41,9 @@ pub(crate) struct Stage {
     pub(crate) postgres: Vec<Proxy>,
     pub(crate) instances: Vec<Instance>,
     pub(crate) database: String,
-    climate: Climate,
-    clock_is_stepped: bool,
+    pub(crate) climate: Climate,
+    /// Whether the feed's clock is stepped meanwhile.
+    pub(crate) clock_is_stepped: bool,
     folder: PathBuf,
 }
 
@@ -77,13 +78,7 @@ impl Stage {
             let other = settings.other_program.as_ref().filter(|_| number % 2 == 1);
             let program = other.unwrap_or(&settings.program).clone();
             let log = folder.join(format!("instance-{number}.log"));
-            instances.push(Instance::new(
-                program,
-                config,
-                log,
-                settings.environment.clone(),
-                settings.failpoint_variable,
-            ));
+            instances.push(Instance::new(program, config, log, settings.environment.clone()));
             postgres.push(proxy);
         }
         let folder = folder.to_path_buf();
@@ -101,26 +96,6 @@ impl Stage {
             clock_is_stepped,
             folder,
         })
-    }
-
-    /// The limit that the instances share.
-    pub(crate) const fn requests_per_5_minutes(&self) -> u32 {
-        self.climate.requests_per_5_minutes
-    }
-
-    /// Whether the simulator shows older versions by chance.
-    pub(crate) const fn has_stale_caches(&self) -> bool {
-        self.climate.stale_caches
-    }
-
-    /// How far the feed's clock is ahead, but for its steps.
-    pub(crate) const fn clock_skew_seconds(&self) -> i64 {
-        self.climate.clock_skew_seconds
-    }
-
-    /// Whether the feed's clock is stepped meanwhile.
-    pub(crate) const fn clock_is_stepped(&self) -> bool {
-        self.clock_is_stepped
     }
 
     /// Keeps what was asked, for whoever looks into a failure.

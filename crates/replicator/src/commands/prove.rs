@@ -20,11 +20,7 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
         program: std::env::current_exe().context("cannot find this program's own file")?,
         other_program: arguments.beside.clone(),
         environment: Vec::new(),
-        failpoints: failpoints(),
-        #[cfg(feature = "failpoints")]
-        failpoint_variable: crate::sabotage::FAILPOINT,
-        #[cfg(not(feature = "failpoints"))]
-        failpoint_variable: "",
+        failpoints: None,
         pgbouncer: arguments.pgbouncer.clone(),
         seeds: arguments.seeds.clone(),
         steps: arguments.steps.into(),
@@ -34,6 +30,8 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
         shrink: !arguments.no_shrink,
         stop_at_first: arguments.first,
     };
+    #[cfg(feature = "failpoints")]
+    let settings = Settings { failpoints: Some(sabotage::failpoints()), ..settings };
     let shutdown = Shutdown::listen().context("cannot listen for signals")?;
     match try_all(settings, arguments, &shutdown).await {
         Err(_) if shutdown.soft().is_cancelled() => Ok(shutdown.exit()),
@@ -56,14 +54,6 @@ async fn try_all(settings: Settings, arguments: &Prove, shutdown: &Shutdown) -> 
     let report = prove(settings, Arc::new(|seed| print(&seed.to_string())), stop.cancelled()).await?;
     write(arguments, &report)?;
     Ok(conclude(&report))
-}
-
-/// The points at which this program can be told to kill itself.
-fn failpoints() -> Vec<String> {
-    #[cfg(feature = "failpoints")]
-    return sabotage::failpoints();
-    #[cfg(not(feature = "failpoints"))]
-    Vec::new()
 }
 
 fn write(arguments: &Prove, report: &impl serde::Serialize) -> anyhow::Result<()> {
@@ -101,14 +91,17 @@ mod sabotage {
 
     use super::{Arc, Exit, Prove, Settings, print, prove, write};
 
+    /// The points at which this program can be told to kill itself.
     #[cfg(feature = "failpoints")]
-    pub(super) fn failpoints() -> Vec<String> {
+    pub(super) fn failpoints() -> spark_prover::Failpoints {
         // Migrations are over when a trial begins, and have a test of their own; what ends in `_not` commits
         // nothing; and no running feed sets its paging.
         let boundaries = spark_store::failpoint::BOUNDARIES
             .iter()
             .filter(|name| !["migrate", "set_paging"].contains(name) && !name.ends_with("_not"));
-        boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect()
+        let points =
+            boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect();
+        spark_prover::Failpoints { variable: crate::sabotage::FAILPOINT, points }
     }
 
     #[cfg(feature = "failpoints")]

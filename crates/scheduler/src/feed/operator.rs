@@ -1,13 +1,11 @@
 //! Carries out what operators ask of a running daemon: rows that commands leave in `operator_request`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spark_domain::plan::schedule;
 use spark_domain::{Job, Resource};
 use spark_store::{OperatorRequest, RequestId, RequestKind};
-use tokio::task::{Id, JoinSet};
 
 use super::run::run_to_its_end;
 use crate::context::FeedContext;
@@ -21,26 +19,19 @@ const LOOK: Duration = Duration::from_secs(1);
 const APPROVAL: Duration = Duration::from_hours(24);
 
 pub(crate) async fn serve_requests(context: Arc<FeedContext>) {
-    // Sweeps for a plan, which take long; everything else is only noted down.
-    let mut plans: JoinSet<()> = JoinSet::new();
-    let mut in_hand: BTreeMap<Id, RequestId> = BTreeMap::new();
+    // What must not be taken again: sweeps for a plan, which take long, and whatever panicked.
+    let mut in_hand: Vec<RequestId> = Vec::new();
     while !context.is_stopping() {
-        while let Some(done) = plans.try_join_next_with_id() {
-            in_hand.remove(&done.map_or_else(|error| error.id(), |(id, ())| id));
-        }
-        let known: Vec<RequestId> = in_hand.values().copied().collect();
-        match context.store.take_requests(&context.lease, &known).await {
+        match context.store.take_requests(&context.lease, &in_hand).await {
             Ok(requests) => {
                 for request in requests {
                     let (id, long) = (request.id, matches!(request.kind, RequestKind::PurgePlan { .. }));
                     let context = Arc::clone(&context);
-                    // Each in a task: a panic ends only its request.
-                    let task = plans.spawn(async move { answer(&context, &request).await });
-                    in_hand.insert(task.id(), id);
-                    // A resume that overtook its pause would leave the feed at rest for ever.
-                    while !long && in_hand.contains_key(&task.id()) {
-                        let Some(done) = plans.join_next_with_id().await else { break };
-                        in_hand.remove(&done.map_or_else(|error| error.id(), |(id, ())| id));
+                    // Each in a task: a panic ends only its request. The short ones one after the other: a resume
+                    // that overtook its pause would leave the feed at rest for ever.
+                    let answered = tokio::spawn(async move { answer(&context, &request).await });
+                    if long || answered.await.is_err() {
+                        in_hand.push(id);
                     }
                 }
             }
@@ -48,12 +39,10 @@ pub(crate) async fn serve_requests(context: Arc<FeedContext>) {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = context.soft.cancelled() => break,
-            () = context.hard.cancelled() => break,
+            () = context.soft.cancelled() => return,
+            () = context.hard.cancelled() => return,
         }
     }
-    // What is being answered comes to its end, as it would if nobody waited.
-    plans.detach_all();
 }
 
 async fn answer(context: &Arc<FeedContext>, request: &OperatorRequest) {
