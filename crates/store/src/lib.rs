@@ -42,7 +42,7 @@ pub use budget::Reservation;
 pub use checkpoint::JobState;
 #[doc(hidden)]
 pub use columns::typed_columns;
-pub use commit_page::{PageCommit, PageOutcome};
+pub use commit_page::{Confirmed, PageCommit, PageOutcome};
 pub use connection::{Observer, Operation, PoolState, Settings, Store};
 pub use error::{Cause, Error, PostgresSaid};
 pub use feed::{Blocked, FeedRegistration, FeedState, Paused};

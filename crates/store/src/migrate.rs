@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "engine", include_str!("../../../migrations/0001_engine.sql")),
     (2, "data", include_str!("../../../migrations/0002_data.sql")),
     (3, "freshness", include_str!("../../../migrations/0003_freshness.sql")),
+    (4, "reread_held", include_str!("../../../migrations/0004_reread_held.sql")),
 ];
 
 /// The number is `spark` in ASCII; whoever migrates holds it until the transaction ends.

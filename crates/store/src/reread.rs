@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use spark_domain::plan::reread::RereadReason;
+use spark_domain::plan::reread::{RereadReason, Sighting};
 use spark_domain::{FeedName, Hash, RecordKey, Resource, Timestamp};
 
 use crate::boundary::Boundary;
@@ -16,7 +16,7 @@ use crate::lease::Lease;
 use crate::text::{self, micros};
 
 sql! {
-    DUE = "select key, reason, tries, seen from replicator.reread \
+    DUE = "select key, reason, tries, seen, held from replicator.reread \
         where feed = $1 and resource = $2 and due_at <= clock_timestamp() order by due_at, key limit $3";
     ADD = "insert into replicator.reread (feed, resource, key, reason, due_at) \
         select distinct $1, $2, key, $3, $5::timestamptz from unnest($4::text[]) as wanted (key) order by key \
@@ -26,9 +26,10 @@ sql! {
         select distinct $1, $2, key, $3, clock_timestamp() + $5 * interval '1 microsecond' \
         from unnest($4::text[]) as doubtful (key) on conflict (feed, resource, key) do nothing";
     SETTLED = "delete from replicator.reread where feed = $1 and resource = $2 and key = any($3)";
-    AGAIN = "update replicator.reread as held set due_at = again.due_at, seen = again.seen, tries = held.tries + 1 \
-        from unnest($3::text[], $4::timestamptz[], $5::bytea[]) as again (key, due_at, seen) \
-        where held.feed = $1 and held.resource = $2 and held.key = again.key";
+    AGAIN = "update replicator.reread as ordered set due_at = again.due_at, seen = again.seen, held = again.held, \
+            tries = ordered.tries + 1 \
+        from unnest($3::text[], $4::timestamptz[], $5::bytea[], $6::bytea[]) as again (key, due_at, seen, held) \
+        where ordered.feed = $1 and ordered.resource = $2 and ordered.key = again.key";
 }
 
 /// A key that is due.
@@ -40,8 +41,8 @@ pub struct Reread {
     pub reason: RereadReason,
     /// Readings so far.
     pub tries: i32,
-    /// The content that the last reading showed: a rewind is taken when two agree.
-    pub seen: Option<Hash>,
+    /// What the last reading showed: a rewind is taken when two agree.
+    pub seen: Option<Sighting>,
 }
 
 /// What a reading by key settled.
@@ -50,7 +51,7 @@ pub struct RereadResult {
     /// Which key.
     pub key: RecordKey,
     /// When to look again, and what was seen this time; none if it is settled.
-    pub again: Option<(Timestamp, Option<Hash>)>,
+    pub again: Option<(Timestamp, Option<Sighting>)>,
 }
 
 impl Store {
@@ -63,7 +64,7 @@ impl Store {
     ) -> Result<Vec<Reread>, Error> {
         self.observed("state", async {
             let mut unit = self.unit().await?;
-            let rows: Vec<(String, String, i32, Option<Vec<u8>>)> = sqlx::query_as(DUE)
+            let rows: Vec<DueRow> = sqlx::query_as(DUE)
                 .bind(feed.as_str())
                 .bind(resource.as_str())
                 .bind(limit)
@@ -71,8 +72,11 @@ impl Store {
                 .await?;
             unit.done();
             rows.into_iter()
-                .map(|(key, reason, tries, seen)| {
-                    let seen = seen.as_deref().map(text::hash).transpose()?;
+                .map(|(key, reason, tries, seen, held)| {
+                    let seen = seen.zip(held).map(|(shown, held)| {
+                        Ok::<_, Error>(Sighting { shown: text::hash(&shown)?, held: text::hash(&held)? })
+                    });
+                    let seen = seen.transpose()?;
                     Ok(Reread { key: text::key(&key)?, reason: reason_of(&reason)?, tries, seen })
                 })
                 .collect()
@@ -112,7 +116,7 @@ impl Store {
         settled: &[RereadResult],
     ) -> Result<(), Error> {
         let done: Vec<&str> = settled.iter().filter(|r| r.again.is_none()).map(|r| r.key.as_str()).collect();
-        let again: Vec<_> =
+        let again: Vec<Again<'_>> =
             settled.iter().filter_map(|r| r.again.map(|(at, seen)| (r.key.as_str(), at, seen))).collect();
         self.observed("state", async {
             let mut writing = self.begin_write(lease).await?;
@@ -127,9 +131,8 @@ impl Store {
                     .bind(resource.as_str())
                     .bind(again.iter().map(|(key, _, _)| *key).collect::<Vec<_>>())
                     .bind(again.iter().map(|(_, at, _)| *at).collect::<Vec<_>>())
-                    .bind(
-                        again.iter().map(|(_, _, seen)| seen.map(|hash| hash.0.to_vec())).collect::<Vec<_>>(),
-                    )
+                    .bind(bytes_of(&again, |sighting| sighting.shown))
+                    .bind(bytes_of(&again, |sighting| sighting.held))
                     .execute(writing.conn())
                     .await?;
             }
@@ -160,6 +163,13 @@ pub(crate) async fn order(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+type DueRow = (String, String, i32, Option<Vec<u8>>, Option<Vec<u8>>);
+type Again<'a> = (&'a str, Timestamp, Option<Sighting>);
+
+fn bytes_of(again: &[Again<'_>], which: fn(&Sighting) -> Hash) -> Vec<Option<Vec<u8>>> {
+    again.iter().map(|(_, _, seen)| seen.as_ref().map(|seen| which(seen).0.to_vec())).collect()
 }
 
 fn reason_of(word: &str) -> Result<RereadReason, Error> {

@@ -4,8 +4,6 @@
 //! being fetched; two pages at most are in memory, and a page gives its bytes back as soon as it is stored,
 //! not when its successor has arrived, or walks could wait for each other's bytes for ever.
 
-use std::collections::HashSet;
-
 use chrono::TimeDelta;
 use spark_domain::plan::page_size;
 use spark_domain::walk::{Paging, Position, WalkFailed};
@@ -13,7 +11,7 @@ use spark_domain::{
     Breakage, Checkpoint, Job, Page, PageHead, Query, Recovery, Relation, Resource, Timestamp, Walk,
 };
 use spark_fetcher::PageRequest;
-use spark_store::{Finish, PageCommit, PageOutcome, SweepId, SweepPage};
+use spark_store::{Confirmed, Finish, PageCommit, PageOutcome, SweepId, SweepPage};
 use tokio::sync::oneshot;
 
 use super::Run;
@@ -171,7 +169,7 @@ async fn store(
         let under_way = || Checkpoint { walk: Some(walk.clone()), ..collection.standing.clone() };
         (if early { (collection.end)(&walk).0 } else { under_way() }, None)
     };
-    let force = HashSet::new();
+    let confirmed = Confirmed::new();
     let commit = PageCommit {
         run: run.id,
         resource: run.resource,
@@ -182,7 +180,7 @@ async fn store(
         relations: context.settings.relations_of(run.resource),
         expanded: &collection.expanded,
         mark_relations: collection.mark_relations,
-        force: &force,
+        confirmed: &confirmed,
         cache_window: context.settings.cache_window,
         stage_keys: collection.stage.map(|sweep| SweepPage { sweep, page: page_number }),
         checkpoint: Some(&checkpoint),

@@ -1,12 +1,12 @@
 //! Looks once more, by key, at what a list left in doubt: rewinds, returned keys, missing keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use spark_domain::job::Priority;
 use spark_domain::plan::change::Stored;
 use spark_domain::plan::reread::{Settled, settle};
 use spark_domain::{Record, RecordKey, Rejected};
-use spark_store::{PageCommit, Reread, RereadResult};
+use spark_store::{Confirmed, PageCommit, Reread, RereadResult};
 
 use super::Run;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
@@ -57,7 +57,7 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
     let stored: HashMap<RecordKey, Stored> = stored.into_iter().collect();
     let again_at = context.now().await? + context.cache_window();
 
-    let (mut take, mut force, mut results) = (Vec::new(), HashSet::new(), Vec::new());
+    let (mut take, mut confirmed, mut results) = (Vec::new(), Confirmed::new(), Vec::new());
     for reread in &due[..asked] {
         let answer = answers.get(&reread.key).copied();
         let shown = answer.map(|record| (record.hash, record.modified_at));
@@ -67,7 +67,8 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
             Settled::Take | Settled::Force | Settled::Done => None,
         };
         if settled == Settled::Force {
-            force.insert(reread.key.clone());
+            let ours = stored.get(&reread.key).map(|ours| ours.hash);
+            confirmed.insert(reread.key.clone(), ours);
         }
         if matches!(settled, Settled::Take | Settled::Force) {
             take.extend(answer.cloned());
@@ -84,13 +85,19 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
         relations: context.settings.relations_of(run.resource),
         expanded: &[],
         mark_relations: true,
-        force: &force,
+        confirmed: &confirmed,
         cache_window: context.settings.cache_window,
         stage_keys: None,
         checkpoint: None,
         finish: None,
     };
     let outcome = crate::persist!(context, context.store.commit_page(&context.lease, &commit))?;
+    // Another page was faster with one that we hold for confirmed: it is looked at once more.
+    if outcome.older + outcome.held > 0 {
+        for result in results.iter_mut().filter(|result| confirmed.contains_key(&result.key)) {
+            result.again = Some((again_at, None));
+        }
+    }
     // The queue is settled after the rows: a crash in between reads these keys once more.
     crate::persist!(context, context.store.settle_rereads(&context.lease, run.resource, &results))?;
     run.count(&outcome, pages.iter().map(|page| page.head.bytes).sum());

@@ -172,6 +172,35 @@ async fn a_true_rewind_is_accepted_after_two_by_key_reads_a_cache_window_apart()
 }
 
 #[tokio::test]
+async fn a_rewind_that_was_edited_over_before_its_second_read_does_not_come_back_from_a_cache() {
+    let world = downloaded(20).await;
+    let due = "update replicator.reread set due_at = clock_timestamp()";
+    let market = world.simulator.world();
+    let key = market.keys(sim(PROPERTY)).remove(2);
+    market.set_price(&key, 5_555.0);
+    world.succeed(Job::Update, PROPERTY).await;
+    assert!(market.rewind(&key));
+    world.succeed(Job::Resync, PROPERTY).await;
+    world.execute(due).await;
+    world.succeed(Job::Update, PROPERTY).await;
+    let seen: i64 = world.ask("select count(*) from replicator.reread where seen is not null").await;
+    assert_eq!(seen, 1, "the first read should have seen the rewind");
+
+    market.set_price(&key, 6_666.0);
+    world.succeed(Job::Update, PROPERTY).await;
+    assert!(market.serve_stale(sim(PROPERTY), &key, world.simulator.clock().now() + TimeDelta::minutes(10)));
+    world.execute(due).await;
+    world.succeed(Job::Update, PROPERTY).await;
+    let kept: bool = world.ask("select count(*) = 1 from mls.property where list_price = 6666").await;
+    assert!(kept, "a copy of the past replaced the newest one");
+
+    market.release(sim(PROPERTY), &key);
+    world.execute(due).await;
+    world.succeed(Job::Update, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
 async fn a_gap_of_days_is_taken_in_slices_that_each_move_the_cursor() {
     let world = downloaded(40).await;
     world.execute("update replicator.checkpoint set cursor_at = clock_timestamp() - interval '60 hours' where job = 'initial_download'").await;

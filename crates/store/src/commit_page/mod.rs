@@ -13,13 +13,13 @@ mod upsert;
 mod verdicts;
 mod settle;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::{PgConnection, raw_sql};
 
 use spark_domain::{
-    Breakage, Checkpoint, Job, Record, RecordKey, Rejected, Relation, Resource, Shape, Timestamp,
+    Breakage, Checkpoint, Hash, Job, Record, RecordKey, Rejected, Relation, Resource, Shape, Timestamp,
 };
 
 use crate::boundary::Boundary;
@@ -72,7 +72,7 @@ pub struct PageCommit<'a> {
     /// Whether changed records make their relations due; not in a first download, which a fill walk follows.
     pub mark_relations: bool,
     /// Rewinds and returns that readings by key confirmed: taken whatever their stamps say.
-    pub force: &'a HashSet<RecordKey>,
+    pub confirmed: &'a Confirmed,
     /// How long the feed may serve stale copies.
     pub cache_window: Duration,
     /// Stages the page's keys as a page of this sweep (lookups sweep and download in one walk).
@@ -82,6 +82,10 @@ pub struct PageCommit<'a> {
     /// Set with the last page of a pass.
     pub finish: Option<Finish>,
 }
+
+/// Keys that readings by key confirmed, each with the content of ours that its reading was compared with; none
+/// where we held none. A copy that reached us since is not replaced on the word of such a reading.
+pub type Confirmed = HashMap<RecordKey, Option<Hash>>;
 
 /// What a page changed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -141,8 +145,9 @@ async fn commit(
     }
     let locked = lock_resource(connection, lease, page.resource).await?;
     let verdicts =
-        verdicts::judge(connection, feed, page.resource, page.records, page.force, page.cache_window).await?;
-    let written = upsert::upsert(connection, feed, page.shape, &verdicts.changed, page.force).await?;
+        verdicts::judge(connection, feed, page.resource, page.records, page.confirmed, page.cache_window)
+            .await?;
+    let written = upsert::upsert(connection, feed, page.shape, &verdicts.changed, page.confirmed).await?;
     let accepted = settle::accepted(&verdicts, &written);
     settle::reread_later(connection, lease, page, &verdicts).await?;
     let rejected = settle::quarantine(connection, lease, page, &verdicts, &written, &accepted).await?;

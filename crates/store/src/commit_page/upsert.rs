@@ -4,14 +4,14 @@
 //! A page is sent in a few statements of bounded size, not in one: a body exists a second time as it is stored,
 //! a third time in the statement and a fourth in the connection's buffer, and memory is bounded (P8).
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use sqlx::postgres::PgArguments;
 use sqlx::{PgConnection, raw_sql};
 
-use spark_domain::{Breakage, FeedName, Record, RecordKey, Resource, Shape};
+use spark_domain::{Breakage, FeedName, Record, Resource, Shape};
 
+use super::Confirmed;
 use super::halving::Halving;
 use crate::columns::{ByResource, Value, add, of_resource};
 use crate::error::{Error, PostgresSaid};
@@ -59,7 +59,7 @@ pub(super) async fn upsert(
     feed: &FeedName,
     shape: &Shape,
     records: &[&Record<'_>],
-    force: &HashSet<RecordKey>,
+    confirmed: &Confirmed,
 ) -> Result<Written, Error> {
     let resource = shape.resource();
     let mut written = Written::default();
@@ -75,7 +75,7 @@ pub(super) async fn upsert(
             })
             .collect();
         raw_sql("savepoint batch").execute(&mut *connection).await?;
-        let arguments = bind(feed, resource, &rows, force)?;
+        let arguments = bind(feed, resource, &rows, confirmed)?;
         match sqlx::query_as_with(UPSERT.of(resource), arguments).fetch_all(&mut *connection).await {
             Ok(landed) => {
                 raw_sql("release savepoint batch").execute(&mut *connection).await?;
@@ -115,10 +115,10 @@ fn bind(
     feed: &FeedName,
     resource: Resource,
     rows: &[Row<'_>],
-    force: &HashSet<RecordKey>,
+    confirmed: &Confirmed,
 ) -> Result<PgArguments, sqlx::Error> {
     let keys: Vec<&str> = rows.iter().map(|row| row.record.key.as_str()).collect();
-    let forced = |key: &&str| force.contains(*key) || Breakage::OlderOverNewer.is_on();
+    let forced = |key: &&str| confirmed.contains_key(*key) || Breakage::OlderOverNewer.is_on();
     let forced: Vec<&str> = keys.iter().copied().filter(forced).collect();
     let mut arguments = PgArguments::default();
     add(&mut arguments, feed.as_str())?;

@@ -1,12 +1,13 @@
 //! What is to be done with each record of a page: the store's side of `domain::plan::change`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
 use spark_domain::plan::change::{Change, Stored, decide};
 use spark_domain::{FeedName, Record, RecordKey, Resource, Timestamp};
 
+use super::Confirmed;
 use crate::columns::ByResource;
 use crate::error::Error;
 use crate::text::{self, micros};
@@ -42,7 +43,7 @@ pub(super) async fn judge<'a>(
     feed: &FeedName,
     resource: Resource,
     records: &'a [Record<'a>],
-    force: &HashSet<RecordKey>,
+    confirmed: &Confirmed,
     cache_window: std::time::Duration,
 ) -> Result<Verdicts<'a>, Error> {
     let records = newest_of_each_key(records);
@@ -51,19 +52,23 @@ pub(super) async fn judge<'a>(
 
     let mut verdicts = Verdicts::default();
     let mut new = Vec::new();
+    let is_confirmed = |record: &Record<'_>| {
+        let ours = held.get(record.key.as_str()).map(|ours| ours.hash);
+        confirmed.get(&record.key).is_some_and(|compared_with| *compared_with == ours)
+    };
     for record in records {
         match decide(held.get(record.key.as_str()), record.hash, record.modified_at) {
             Change::Insert => new.push(record),
             Change::Update => verdicts.changed.push(record),
             Change::Unchanged => verdicts.unchanged.push(record),
-            Change::Older if force.contains(&record.key) => verdicts.changed.push(record),
+            Change::Older if is_confirmed(record) => verdicts.changed.push(record),
             Change::Older => verdicts.older.push(record),
         }
     }
     let buried = buried(connection, feed, resource, &new, cache_window).await?;
     for record in new {
         match buried.get(record.key.as_str()) {
-            Some(stamp) if !force.contains(&record.key) && !is_newer(record.modified_at, *stamp) => {
+            Some(stamp) if !is_confirmed(record) && !is_newer(record.modified_at, *stamp) => {
                 verdicts.returned.push(record);
             }
             _ => verdicts.changed.push(record),

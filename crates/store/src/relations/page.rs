@@ -91,5 +91,5 @@ fn is_current(
     state: &Fingerprint,
 ) -> bool {
     let newest = held.get(record.key.as_str(), relation).and_then(|held| held.fetched_newest);
-    !state.is_older_than(newest) || page.force.contains(&record.key)
+    !state.is_older_than(newest) || page.confirmed.contains_key(&record.key)
 }

@@ -1,11 +1,11 @@
 //! A feed at work: pages made of JSON, committed as jobs do.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spark_domain::record::{self, Record};
-use spark_domain::{Checkpoint, Job, RecordKey, Rejected, Relation, Resource, Shape};
-use spark_store::{Lease, PageCommit, PageOutcome, RunId, Store};
+use spark_domain::{Checkpoint, Hash, Job, RecordKey, Rejected, Relation, Resource, Shape};
+use spark_store::{Confirmed, Lease, PageCommit, PageOutcome, RunId, Store};
 
 use crate::harness::Database;
 
@@ -40,7 +40,7 @@ impl Bench {
     ) -> PageOutcome {
         let shape = shape(resource);
         let (records, rejected) = read(texts, &shape);
-        let force = HashSet::new();
+        let confirmed = Confirmed::new();
         let checkpoint = Checkpoint::default();
         let mut page = PageCommit {
             run: self.run,
@@ -52,7 +52,7 @@ impl Bench {
             relations: &[Relation::Media, Relation::Room],
             expanded: &[],
             mark_relations: true,
-            force: &force,
+            confirmed: &confirmed,
             cache_window: CACHE_WINDOW,
             stage_keys: None,
             checkpoint: Some(&checkpoint),
@@ -87,6 +87,11 @@ pub(crate) fn read<'a>(texts: &[&'a str], shape: &Shape) -> (Vec<Record<'a>>, Ve
         }
     }
     (records, rejected)
+}
+
+/// The content of a record as it is compared.
+pub(crate) fn hash_of(text: &str, resource: Resource) -> Hash {
+    record::read(text, &shape(resource)).unwrap().hash
 }
 
 /// A listing with this price and ModificationTimestamp `2026-03-01T12:mm:00Z`.

@@ -1,11 +1,9 @@
 //! Pages of records: what is written, and what is not.
 
-use std::collections::HashSet;
-
 use spark_domain::{Checkpoint, Job, Resource};
-use spark_store::Finish;
+use spark_store::{Confirmed, Finish, PageOutcome};
 
-use crate::fixtures::{Bench, key, listing};
+use crate::fixtures::{Bench, hash_of, key, listing};
 
 const PLACES: &str = "select string_agg(ctid::text || ' ' || xmin::text || ' ' || xmax::text, ',' order by key) from mls.property";
 
@@ -62,19 +60,37 @@ async fn an_older_copy_does_not_replace_a_newer_one_but_is_looked_at_again() {
 #[tokio::test]
 async fn a_rewind_that_was_confirmed_by_key_replaces_the_newer_copy() {
     let bench = Bench::new().await;
-    bench.listings(&[&listing("a", 5, "100"), &listing("b", 5, "100")]).await;
-    let confirmed = HashSet::from([key("a")]);
-    let texts = [listing("a", 4, "90"), listing("b", 4, "90")];
-    let outcome = bench
-        .commit(Resource::Property, &[&texts[0], &texts[1]], |page| {
-            let force: &HashSet<_> = Box::leak(Box::new(confirmed));
-            page.force = force;
-        })
-        .await;
+    let ours = listing("a", 5, "100");
+    bench.listings(&[&ours, &listing("b", 5, "100")]).await;
+    let confirmed = Confirmed::from([(key("a"), Some(hash_of(&ours, Resource::Property)))]);
+    let outcome = confirm(&bench, &[&listing("a", 4, "90"), &listing("b", 4, "90")], confirmed).await;
     assert_eq!((outcome.updated, outcome.older), (1, 1));
-    let prices: String =
-        bench.database.ask("select string_agg(list_price::text, ' ' order by key) from mls.property").await;
-    assert_eq!(prices, "90 100");
+    assert_eq!(prices(&bench).await, "90 100");
+}
+
+#[tokio::test]
+async fn a_copy_that_came_since_is_not_replaced_on_the_word_of_a_reading_before_it() {
+    let bench = Bench::new().await;
+    let ours = listing("a", 5, "100");
+    bench.listings(&[&ours]).await;
+    let confirmed = Confirmed::from([
+        (key("a"), Some(hash_of(&ours, Resource::Property))),
+        // Nothing was held of it when it was read.
+        (key("b"), None),
+    ]);
+    bench.listings(&[&listing("a", 6, "110"), &listing("b", 6, "110")]).await;
+    let outcome = confirm(&bench, &[&listing("a", 4, "90"), &listing("b", 4, "90")], confirmed).await;
+    assert_eq!((outcome.updated, outcome.older), (0, 2));
+    assert_eq!(prices(&bench).await, "110 110");
+}
+
+async fn confirm(bench: &Bench, texts: &[&str], confirmed: Confirmed) -> PageOutcome {
+    let confirmed: &Confirmed = Box::leak(Box::new(confirmed));
+    bench.commit(Resource::Property, texts, |page| page.confirmed = confirmed).await
+}
+
+async fn prices(bench: &Bench) -> String {
+    bench.database.ask("select string_agg(list_price::text, ' ' order by key) from mls.property").await
 }
 
 #[tokio::test]
@@ -137,7 +153,7 @@ async fn a_page_of_a_lost_lease_writes_nothing() {
         relations: &[],
         expanded: &[],
         mark_relations: true,
-        force: &HashSet::new(),
+        confirmed: &Confirmed::new(),
         cache_window: crate::fixtures::CACHE_WINDOW,
         stage_keys: None,
         checkpoint: None,

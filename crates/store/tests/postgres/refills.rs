@@ -73,7 +73,7 @@ async fn a_new_recipe_hashes_what_is_stored_and_writes_no_change() {
                 relations: &relations,
                 expanded: &relations,
                 mark_relations: true,
-                force: &std::collections::HashSet::new(),
+                confirmed: &spark_store::Confirmed::new(),
                 cache_window: crate::fixtures::CACHE_WINDOW,
                 stage_keys: None,
                 checkpoint: None,

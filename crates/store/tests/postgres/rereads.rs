@@ -1,6 +1,6 @@
 //! Keys to read again.
 
-use spark_domain::plan::reread::RereadReason;
+use spark_domain::plan::reread::{RereadReason, Sighting};
 use spark_domain::{Hash, Resource};
 use spark_store::RereadResult;
 
@@ -25,11 +25,12 @@ async fn readings_are_due_in_order_and_settled_or_tried_again() {
     assert_eq!(seen, [("b", RereadReason::Missing, 0), ("a", RereadReason::Missing, 0)]);
     assert_eq!(store.due_rereads(feed, Resource::Property, 9).await.unwrap(), []);
 
+    let sighting = Sighting { shown: Hash([7; 16]), held: Hash([8; 16]) };
     let settled = [
         RereadResult { key: key("a"), again: None },
-        RereadResult { key: key("b"), again: Some((earlier, Some(Hash([7; 16])))) },
+        RereadResult { key: key("b"), again: Some((earlier, Some(sighting))) },
     ];
     store.settle_rereads(lease, Resource::Member, &settled).await.unwrap();
     let due = store.due_rereads(feed, Resource::Member, 9).await.unwrap();
-    assert_eq!((due.len(), due[0].tries, due[0].seen), (1, 1, Some(Hash([7; 16]))));
+    assert_eq!((due.len(), due[0].tries, due[0].seen), (1, 1, Some(sighting)));
 }

@@ -248,10 +248,10 @@ async fn a_key_that_returns_right_after_its_purge_waits_for_a_reading_by_key() {
     let plan = plan(&bench, sweep, &doomed, None).await;
     purge(&bench, sweep, plan, false, &doomed).await.unwrap();
     // `c` comes from a stale cache, `d` has really been changed, `e` was confirmed by key.
-    let force = std::collections::HashSet::from([key("e")]);
+    let confirmed = spark_store::Confirmed::from([(key("e"), None)]);
     let texts = [listing("c", 1, "1"), listing("d", 2, "1"), listing("e", 1, "1")];
     let outcome = bench
-        .commit(R, &[&texts[0], &texts[1], &texts[2]], |page| page.force = Box::leak(Box::new(force)))
+        .commit(R, &[&texts[0], &texts[1], &texts[2]], |page| page.confirmed = Box::leak(Box::new(confirmed)))
         .await;
     assert_eq!((outcome.inserted, outcome.held), (2, 1));
     assert_eq!(left(&bench).await, "a b d e");

@@ -1,17 +1,16 @@
 //! Every public async method of the store, called so that it does all it can on the rows of a [`Stage`].
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::time::Duration;
 
 use spark_domain::plan::media::Due;
-use spark_domain::plan::reread::RereadReason;
+use spark_domain::plan::reread::{RereadReason, Sighting};
 use spark_domain::record;
 use spark_domain::walk::Paging;
 use spark_domain::{Checkpoint, Hash, Job, KeyListForm, Relation, Resource};
 use spark_store::{
-    Error, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer, RelationCommit,
-    RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Store,
+    Confirmed, Error, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer,
+    RelationCommit, RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Store,
 };
 
 use super::stage::Stage;
@@ -44,6 +43,7 @@ macro_rules! calls {
 const R: Resource = Resource::Property;
 const RELATIONS: [Relation; 2] = [Relation::Media, Relation::Room];
 const BUDGET: [u8; 32] = [7; 32];
+const SIGHTING: Sighting = Sighting { shown: Hash([1; 16]), held: Hash([2; 16]) };
 
 calls! {
     /// Those that only read.
@@ -138,7 +138,7 @@ calls! {
         add_rereads(&at.lease, R, RereadReason::Event, &[key("a"), key("e")], at.began_at);
         settle_rereads(&at.lease, R, &[
             RereadResult { key: key("c"), again: None },
-            RereadResult { key: key("d"), again: Some((at.began_at, Some(Hash([1; 16])))) },
+            RereadResult { key: key("d"), again: Some((at.began_at, Some(SIGHTING))) },
         ]);
         refill_columns(&at.lease, R, 2);
         reserve_requests(&BUDGET, 5, Duration::from_millis(1));
@@ -178,7 +178,7 @@ impl Longer for Store {
             relations: &RELATIONS,
             expanded: &RELATIONS,
             mark_relations: true,
-            force: &HashSet::new(),
+            confirmed: &Confirmed::new(),
             cache_window: CACHE_WINDOW,
             stage_keys: None,
             checkpoint: Some(&Checkpoint { cursor: Some(at.began_at), ..Checkpoint::default() }),
