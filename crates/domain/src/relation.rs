@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A navigation property, spelled as RESO and Spark's `$metadata` spell it.
+/// A navigation property, spelled as RESO and Spark's `$metadata` spell it; the last three are the native API's
+/// own expansions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the RESO name itself")]
 pub enum Relation {
@@ -23,19 +24,23 @@ pub enum Relation {
     DelegatedAccess,
     ExternalProducts,
     TeamMembers,
+    CustomFields,
+    CustomFieldsRaw,
+    CustomFieldsExpandedRaw,
 }
 
 /// The text names no relation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown relation {0:?}; known are Media, Room, Unit, OpenHouse, GreenVerification, PowerProduction, \
-     RentalCalendar, HistoryTransactional, SocialMedia, Association, DelegatedAccess, ExternalProducts, TeamMembers"
+     RentalCalendar, HistoryTransactional, SocialMedia, Association, DelegatedAccess, ExternalProducts, TeamMembers, \
+     CustomFields, CustomFieldsRaw, CustomFieldsExpandedRaw"
 )]
 pub struct UnknownRelation(String);
 
 impl Relation {
     /// Every relation that Spark documents.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Media,
         Self::Room,
         Self::Unit,
@@ -49,6 +54,9 @@ impl Relation {
         Self::DelegatedAccess,
         Self::ExternalProducts,
         Self::TeamMembers,
+        Self::CustomFields,
+        Self::CustomFieldsRaw,
+        Self::CustomFieldsExpandedRaw,
     ];
 
     /// The navigation property's name.
@@ -67,6 +75,9 @@ impl Relation {
             Self::DelegatedAccess => "DelegatedAccess",
             Self::ExternalProducts => "ExternalProducts",
             Self::TeamMembers => "TeamMembers",
+            Self::CustomFields => "CustomFields",
+            Self::CustomFieldsRaw => "CustomFieldsRaw",
+            Self::CustomFieldsExpandedRaw => "CustomFieldsExpandedRaw",
         }
     }
 
@@ -86,13 +97,22 @@ impl Relation {
             Self::DelegatedAccess => "DelegatedAccessKey",
             Self::ExternalProducts => "ExternalProductKey",
             Self::TeamMembers => "TeamMemberKey",
+            // A tree without a key of its own.
+            Self::CustomFields | Self::CustomFieldsRaw | Self::CustomFieldsExpandedRaw => "CustomFieldsKey",
         }
     }
 
-    /// Whether an update asks for it together with the changed parents. Rooms and units are small and have no
-    /// stamp of their own (the guide's update step); everything else waits until it is due.
+    /// Whether an update asks for it together with the changed parents. Rooms, units and custom fields are small
+    /// and have no stamp of their own (the guide's update step); everything else waits until it is due.
     pub const fn comes_with_update(self) -> bool {
-        matches!(self, Self::Room | Self::Unit)
+        matches!(
+            self,
+            Self::Room
+                | Self::Unit
+                | Self::CustomFields
+                | Self::CustomFieldsRaw
+                | Self::CustomFieldsExpandedRaw
+        )
     }
 }
 

@@ -16,12 +16,12 @@ use url::Url;
 
 use crate::allowance::{Allowance, Share};
 use crate::course::{Course, Verdict, Why};
+use crate::envelope::Unread;
 use crate::error::table::Class;
 use crate::error::{self, Error, Exchange, Kind};
 use crate::headers;
 use crate::pacer::Pacer;
 use crate::quote::Forms;
-use crate::reso::Unread;
 use crate::send::{self, Failed, Measured};
 use crate::settings::{Settings, SettingsError};
 use crate::token::Token;
@@ -54,7 +54,7 @@ pub struct Attempt<'a> {
 }
 
 /// A question as it goes out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) url: Url,
     /// The link as the feed gave it, for the second try.

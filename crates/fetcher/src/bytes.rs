@@ -7,12 +7,13 @@ use spark_domain::{Page, PageHead, Timestamp};
 use url::Url;
 
 use crate::body::{Cut, Unpacker};
+use crate::envelope::{Envelope, Unread};
 use crate::error::body;
 use crate::headers;
 use crate::quote::one_line;
 use crate::reso::metadata::{self, Metadata};
 use crate::reso::url::Service;
-use crate::reso::{Unread, wire};
+use crate::reso::wire;
 
 /// No wait that a feed asks for is longer.
 pub const LONGEST_WAIT: Duration = headers::LONGEST_WAIT;
@@ -20,7 +21,7 @@ pub const LONGEST_WAIT: Duration = headers::LONGEST_WAIT;
 /// The body of an answer of success, of a list or of one record; or what is wrong with it.
 pub fn page(bytes: Vec<u8>, one: bool) -> Result<Page, String> {
     let read = if one { wire::entity(bytes) } else { wire::list(bytes) };
-    let wire::Envelope { text, records, next, count, scrubbed } = read.map_err(problem)?;
+    let Envelope { text, records, next, count, scrubbed } = read.map_err(problem)?;
     let head = PageHead { next, count, bytes: text.len(), scrubbed, ..PageHead::default() };
     Ok(Page::new(head, text, records, None))
 }

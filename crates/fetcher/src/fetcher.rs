@@ -10,14 +10,14 @@ use spark_domain::{Filter, Page, PageHead, Query, RecordKey};
 
 use crate::allowance::Allowance;
 use crate::attempt::{Ask, Line, Observer};
+use crate::dialect::Dialect;
+use crate::envelope::Envelope;
 use crate::error::{Error, Kind};
 use crate::pacer::Pacer;
 use crate::quote::Forms;
-use crate::reso::Unread;
 use crate::reso::metadata::{self, Metadata};
-use crate::reso::url::Service;
-use crate::reso::wire::{self, Envelope};
 use crate::settings::{Settings, SettingsError};
+use crate::spark;
 use crate::tls;
 use crate::token::Token;
 
@@ -28,7 +28,7 @@ const SMALL_PAGE: u32 = 25;
 #[derive(Clone)]
 pub struct Fetcher {
     line: Arc<Line>,
-    service: Arc<Service>,
+    dialect: Arc<Dialect>,
 }
 
 /// One page of a question.
@@ -55,11 +55,11 @@ impl Fetcher {
         settings.check()?;
         let token = RwLock::new(Arc::new(Token::load(&settings.token, settings.authorization)?));
         let client = tls::client(&settings)?;
-        let service = Arc::new(Service::new(&settings.base_url, &settings.filter));
+        let dialect = Arc::new(Dialect::new(settings.api, &settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
         let proxy_forms = settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default();
         let line = Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight };
-        Ok(Self { line: Arc::new(line), service })
+        Ok(Self { line: Arc::new(line), dialect })
     }
 
     /// Fetches one page. The page holds its share of the allowance until it is dropped.
@@ -69,27 +69,35 @@ impl Fetcher {
     pub async fn page(&self, request: &PageRequest<'_>, priority: Priority) -> Result<Page, Error> {
         let top = request.top.clamp(1, self.line.settings.page_size);
         let ask = self.spell(request, top, priority)?;
-        let read = |body: Option<Vec<u8>>| self.read_page(&ask, request.paging, body);
+        let (total, unsynced) = self.count(request, &ask).await?;
+        let read = |body: Option<Vec<u8>>| match body {
+            None => Ok(Envelope::empty()),
+            Some(body) => self.dialect.read(request.query, request.paging, &ask.url, body),
+        };
         let mut answered = Box::pin(self.line.ask(&ask, read)).await?;
         let Envelope { text, records, next, count, scrubbed } = answered.value;
         let head = PageHead {
             next,
-            count,
+            count: total.or(count),
             as_of: answered.as_of,
             top,
             bytes: text.len(),
             took: answered.took,
             scrubbed,
-            unsynced: answered.unsynced,
+            unsynced: answered.unsynced || unsynced,
         };
         answered.share.trim(text.capacity());
         Ok(Page::new(head, text, records, Some(Box::new(answered.share))))
     }
 
-    /// Fetches and reads `$metadata`.
+    /// Fetches and reads `$metadata`, which only the RESO dialect has.
     pub async fn metadata(&self, priority: Priority) -> Result<Metadata, Error> {
+        let Dialect::Reso(service) = &*self.dialect else {
+            let exchange = Box::new(self.line.exchange("metadata"));
+            return Err(Error::Misasked { exchange, problem: "the native API has no $metadata" });
+        };
         let ask = Ask {
-            url: self.service.metadata(),
+            url: service.metadata(),
             verbatim: None,
             endpoint: "metadata",
             accept: "application/xml",
@@ -104,7 +112,7 @@ impl Fetcher {
     /// How many leading keys fit into one question of this form: its address stays under 6 KB, its condition
     /// within `SparkQL`'s limits (Spark 1041). At least 1; 1 for [`spark_domain::KeyListForm::Single`].
     pub fn keys_that_fit(&self, query: &Query, keys: &[RecordKey]) -> usize {
-        self.service.keys_that_fit(query, keys)
+        self.dialect.keys_that_fit(query, keys)
     }
 
     /// Reads the token from its source again; whether it is another one now.
@@ -124,15 +132,15 @@ impl Fetcher {
         let exchange = || Box::new(self.line.exchange(endpoint));
         let (url, verbatim) = if let Position::Link(link) = position {
             let foreign = |origin| Error::ForeignLink { exchange: exchange(), origin };
-            let url = self.service.link(link, Some(top)).map_err(foreign)?;
-            (url, Some(self.service.link(link, None).map_err(foreign)?))
+            let url = self.dialect.link(query.resource, link, Some(top)).map_err(foreign)?;
+            (url, Some(self.dialect.link(query.resource, link, None).map_err(foreign)?))
         } else {
             let misasked = |problem| Error::Misasked { exchange: exchange(), problem };
-            (self.service.page(query, position, paging, top).map_err(misasked)?, None)
+            (self.dialect.page(query, position, paging, top).map_err(misasked)?, None)
         };
         let kind = match (position, &query.filter) {
             (Position::Link(_), _) => Kind::Link,
-            _ if self.service.single(query).is_some() => Kind::Entity,
+            _ if self.dialect.single(query).is_some() => Kind::Entity,
             (_, Filter::Keys(..)) => Kind::Keys,
             (Position::Start, _) => Kind::First,
             (Position::After(_) | Position::End, _) => Kind::Plain,
@@ -141,21 +149,15 @@ impl Fetcher {
         Ok(Ask { url, verbatim, endpoint, accept: "application/json", kind, can_shrink, priority })
     }
 
-    fn read_page(&self, ask: &Ask, paging: Paging, body: Option<Vec<u8>>) -> Result<Envelope, Unread> {
-        let mut page = match body {
-            None => return Ok(Envelope::empty()),
-            Some(body) if ask.kind == Kind::Entity => wire::entity(body)?,
-            Some(body) => wire::list(body)?,
-        };
-        page.next = match page.next {
-            Some(link) if paging == Paging::NextLink => {
-                Some(self.service.next(&ask.url, &link).map_err(Unread::ForeignLink)?)
-            }
-            // Paging by key follows no link, and an unordered server's is not to be trusted; that there is one
-            // still tells an empty page from the end.
-            unfollowed => unfollowed,
-        };
-        Ok(page)
+    /// How many records a question has, where its first page does not say it: one more request.
+    async fn count(&self, request: &PageRequest<'_>, page: &Ask) -> Result<(Option<u64>, bool), Error> {
+        let Some(url) = self.dialect.count(request.query, request.position) else { return Ok((None, false)) };
+        let exchange = || Box::new(self.line.exchange(page.endpoint));
+        let url = url.map_err(|problem| Error::Misasked { exchange: exchange(), problem })?;
+        let ask = Ask { url, verbatim: None, can_shrink: false, ..page.clone() };
+        let read = |body: Option<Vec<u8>>| body.map_or(Ok(None), spark::wire::count);
+        let answered = Box::pin(self.line.ask(&ask, read)).await?;
+        Ok((answered.value, answered.unsynced))
     }
 }
 

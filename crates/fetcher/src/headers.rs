@@ -7,7 +7,7 @@ use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use spark_domain::Timestamp;
 use tokio::time::Instant;
 
-use crate::reso::url::origin_of;
+use crate::address::origin_of;
 
 /// Whoever names a longer time is asked again after this one. A number out of range would overflow every clock that
 /// it is added to, and one of years, a slip of a server, would silence the key for years.

@@ -2,7 +2,7 @@
 //!
 //! One question goes in, one page or one error comes out. Between lie the token, the request budget
 //! ([`Pacer`]), the process' byte allowance ([`Allowance`]), the retries of that one request, and the spelling
-//! of the RESO dialect. Nothing is decided here about listings, and nothing is remembered from one question to
+//! of the feed's dialect ([`Api`]). Nothing is decided here about listings, and nothing is remembered from one question to
 //! the next but the token.
 //!
 //! Rules: the token goes to the feed's own origin and nowhere else, also not into a log line; every attempt
@@ -15,7 +15,11 @@ mod send;
 mod course;
 mod headers;
 mod body;
+mod address;
+mod envelope;
+mod dialect;
 mod reso;
+mod spark;
 mod error;
 mod pacer;
 mod allowance;
@@ -27,6 +31,7 @@ pub mod bytes;
 
 pub use allowance::Allowance;
 pub use attempt::{Attempt, Observer};
+pub use dialect::Api;
 pub use error::{Error, Exchange};
 pub use fetcher::{Fetcher, PageRequest};
 pub use pacer::{Pacer, PacerControl, Slot};

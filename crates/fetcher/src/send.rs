@@ -12,12 +12,12 @@ use crate::allowance::Share;
 use crate::attempt::{Ask, Line};
 use crate::body::{self, Cut};
 use crate::course::Why;
+use crate::envelope::{Unread, is_html};
 use crate::error::body::Said;
 use crate::error::table::{Class, classify};
 use crate::error::{self, Exchange, Kind};
 use crate::headers;
 use crate::quote::{Forms, quote};
-use crate::reso::{Unread, wire::is_html};
 use crate::token::Token;
 
 /// An error's body is read no further.

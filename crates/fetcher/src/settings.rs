@@ -9,6 +9,8 @@ use secrecy::SecretString;
 use spark_domain::FeedName;
 use url::{Host, Url};
 
+use crate::dialect::Api;
+
 /// The largest `$top` that replication keys may ask for (replication guide).
 const MOST_PER_PAGE: u32 = 1000;
 
@@ -17,13 +19,15 @@ const MOST_PER_PAGE: u32 = 1000;
 pub struct Settings {
     /// The feed's name, for errors and observers.
     pub feed: FeedName,
-    /// The service root, as in `https://replication.sparkapi.com/Version/3/Reso/OData`.
+    /// Which dialect it speaks.
+    pub api: Api,
+    /// The service root, as in `https://replication.sparkapi.com/Version/3/Reso/OData`, or `.../v1`.
     pub base_url: Url,
     /// Where the access token comes from.
     pub token: TokenSource,
     /// Which scheme the token is sent with.
     pub authorization: Authorization,
-    /// The feed's own OData filter, not percent-encoded; part of every question about records. Empty for none.
+    /// The feed's own filter in its dialect (OData, `SparkQL`), not percent-encoded; part of every question about records. Empty for none.
     pub filter: String,
     /// The largest `$top` ever asked for.
     pub page_size: u32,
@@ -155,6 +159,7 @@ impl Settings {
     pub fn new(feed: FeedName, base_url: Url, token: TokenSource) -> Self {
         Self {
             feed,
+            api: Api::default(),
             base_url,
             token,
             authorization: Authorization::default(),

@@ -13,24 +13,33 @@ use super::RejectReason;
 pub(super) const MOST: usize = 200_000;
 
 /// The elements of one JSON array, as slices.
-pub(super) struct Elements<'a>(pub(super) Vec<&'a RawValue>);
+#[derive(Debug)]
+pub struct Elements<'a>(pub(super) Vec<&'a RawValue>);
 
 /// An object's members as they stand: names unescaped, values untouched.
-pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+#[derive(Debug, Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A member's name: borrowed unless it needed unescaping.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Members<'a> {
-    pub(super) fn read(raw: &'a str) -> Result<Self, RejectReason> {
+    /// Finds the members of an object.
+    pub fn read(raw: &'a str) -> Result<Self, RejectReason> {
         if !raw.starts_with('{') {
             return Err(RejectReason::NotAnObject);
         }
         parse(raw)
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(Cow<'a, str>, &'a RawValue)> {
+    /// The members in the order given; a name may stand there twice.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(Cow<'a, str>, &'a RawValue)> {
         self.0.iter()
+    }
+
+    /// The raw value of a member; the last one of that name.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.get())
     }
 
     /// The object again, with those members that are kept.
@@ -42,28 +51,40 @@ impl<'a> Members<'a> {
             if json.len() > 1 {
                 json.push(',');
             }
-            push_name(&mut json, name);
+            Self::push_name(&mut json, name);
             json.push(':');
             json.push_str(value.get());
         }
         json.push('}');
         json
     }
-}
 
-fn push_name(json: &mut String, name: &str) {
-    if name.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
-        json.push('"');
-        json.push_str(name);
-        json.push('"');
-    } else {
-        json.push_str(&serde_json::Value::from(name).to_string());
+    /// Writes a member's name as JSON.
+    pub fn push_name(json: &mut String, name: &str) {
+        if name.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            json.push('"');
+            json.push_str(name);
+            json.push('"');
+        } else {
+            json.push_str(&serde_json::Value::from(name).to_string());
+        }
     }
 }
 
 impl<'a> Elements<'a> {
-    pub(super) fn read(raw: &'a str) -> Result<Self, RejectReason> {
+    /// Finds the elements of an array.
+    pub fn read(raw: &'a str) -> Result<Self, RejectReason> {
         parse(raw)
+    }
+
+    /// Takes a single value for an array of one, where a server does not wrap it.
+    pub fn one(raw: &'a str) -> Result<Self, RejectReason> {
+        parse(raw).map(|element| Self(vec![element]))
+    }
+
+    /// The elements in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a RawValue> {
+        self.0.iter().copied()
     }
 }
 

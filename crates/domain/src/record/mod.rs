@@ -24,7 +24,7 @@ pub use canonical::{HASH_RECIPE, Hash};
 pub use number::normalise as normalise_number;
 pub use scrub::scrub_in_place;
 
-use members::{Elements, Members};
+pub use members::{Elements, Members};
 
 /// A listing with a hundred photos has some hundred kilobytes.
 const LARGEST: usize = 16_000_000;

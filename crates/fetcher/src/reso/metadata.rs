@@ -6,7 +6,7 @@
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::Unread;
+use crate::envelope::Unread;
 
 /// The feed's `$metadata`, and what it says in short.
 #[derive(Debug, Clone, PartialEq, Eq)]

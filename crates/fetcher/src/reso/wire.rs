@@ -1,48 +1,14 @@
-//! Reads a page: one buffer in, the places of its records out.
-//!
-//! The envelope is read by borrowing; a record is never decoded here, only found. Members may come in any
-//! order, `@odata.nextLink` before `value` too. What Postgres cannot hold is replaced before anything is
-//! found, so that the places stay true.
+//! Reads an OData page: one buffer in, the places of its records out. Members may come in any order,
+//! `@odata.nextLink` before `value` too.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::ops::Range;
 
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use spark_domain::record::scrub_in_place;
 
-use super::Unread;
-use crate::error::body;
-
-/// No page is asked for with more than 1,000 records; a server that takes no notice may still send a list whole.
-/// Places alone must not take more memory than the page.
-const MOST_RECORDS: usize = 200_000;
+use crate::envelope::{Envelope, Records, Unread, count, decode, object, parse};
 
 /// Servers refuse addresses far shorter than this.
 const LONGEST_LINK: usize = 16 * 1024;
-
-/// No list has more. Taken as no count at all, it would make the shortest list a whole one.
-const GREATEST_COUNT: u64 = 1_000_000_000_000;
-
-/// A page as it came.
-#[derive(Debug)]
-pub(crate) struct Envelope {
-    pub(crate) text: String,
-    pub(crate) records: Vec<Range<usize>>,
-    /// The link as given.
-    pub(crate) next: Option<String>,
-    pub(crate) count: Option<u64>,
-    /// Strings that had to be changed.
-    pub(crate) scrubbed: usize,
-}
-
-impl Envelope {
-    /// The page for a record that is not there.
-    pub(crate) fn empty() -> Self {
-        Self { text: String::new(), records: Vec::new(), next: None, count: None, scrubbed: 0 }
-    }
-}
 
 #[derive(serde::Deserialize)]
 struct Wire<'a> {
@@ -58,34 +24,6 @@ struct Wire<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// The elements of `value`, found and not read.
-struct Records<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<&'de RawValue>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {MOST_RECORDS} records")
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
-                let mut records = Vec::new();
-                while let Some(record) = sequence.next_element()? {
-                    if records.len() == MOST_RECORDS {
-                        return Err(de::Error::invalid_length(records.len() + 1, &self));
-                    }
-                    records.push(record);
-                }
-                Ok(records)
-            }
-        }
-        deserializer.deserialize_seq(Collect).map(Self)
-    }
-}
-
 /// A page of a list.
 pub(crate) fn list(bytes: Vec<u8>) -> Result<Envelope, Unread> {
     read(bytes, false)
@@ -96,37 +34,20 @@ pub(crate) fn entity(bytes: Vec<u8>) -> Result<Envelope, Unread> {
     read(bytes, true)
 }
 
-/// Whether a body is written for people. A 404 of that kind comes from a proxy and says nothing about a record.
-pub(crate) fn is_html(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().first() == Some(&b'<')
-}
-
-fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
+fn read(bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
     let malformed = |problem: &str| Err(Unread::malformed(problem));
-    if bytes.trim_ascii().is_empty() {
-        return malformed("it is empty");
-    }
-    if is_html(&bytes) {
-        return malformed("it is HTML or XML instead of JSON");
-    }
-    let mut scrubbed = scrub_in_place(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-        let bytes = error.into_bytes();
-        scrubbed += bytes.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let json = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if !json.trim_start().starts_with('{') {
-        return malformed("it is no JSON object");
-    }
-    let wire = parse(json)?;
+    let (text, scrubbed) = decode(bytes)?;
+    let json = object(&text);
+    let wire: Wire<'_> = parse(json)?;
     let place = |raw: &str| {
         let start = raw.as_ptr().addr() - text.as_ptr().addr();
         start..start + raw.len()
     };
     let records = match wire.value {
         Some(Records(records)) => records.into_iter().map(|record| place(record.get())).collect(),
-        None if wire.d.is_some() || wire.error.is_some() => return Err(refusal(json)),
+        None if wire.d.is_some() || wire.error.is_some() => {
+            return Err(Unread::refusal(json, "it has no member \"value\""));
+        }
         None if bare => vec![place(json.trim())],
         None => return malformed("it has no member \"value\""),
     };
@@ -138,35 +59,8 @@ fn read(mut bytes: Vec<u8>, bare: bool) -> Result<Envelope, Unread> {
     if next.as_deref().is_some_and(|link| link.len() > LONGEST_LINK) {
         return malformed("its @odata.nextLink is longer than any server takes");
     }
-    let count = wire.count.and_then(|count| whole_number(count.get()));
-    if count.is_some_and(|count| count > GREATEST_COUNT) {
-        return malformed("its @odata.count counts more than there are");
-    }
+    let count = count(wire.count, "@odata.count")?;
     Ok(Envelope { text, records, next, count, scrubbed })
-}
-
-fn parse(json: &str) -> Result<Wire<'_>, Unread> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let wire = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        Unread::malformed(&match error.path().to_string().as_str() {
-            "." | "?" => error.inner().to_string(),
-            path => format!("{} at {path}", error.inner()),
-        })
-    })?;
-    reader.end().map_err(|error| Unread::malformed(&error.to_string()))?;
-    Ok(wire)
-}
-
-/// An error envelope under a status of success.
-fn refusal(json: &str) -> Unread {
-    body::read(json.as_bytes())
-        .map_or_else(|| Unread::malformed("it has no member \"value\""), Unread::Refusal)
-}
-
-/// A count may come as a text or as a float without a fraction.
-fn whole_number(raw: &str) -> Option<u64> {
-    let digits = raw.trim_matches('"');
-    digits.strip_suffix(".0").unwrap_or(digits).parse().ok()
 }
 
 #[cfg(test)]

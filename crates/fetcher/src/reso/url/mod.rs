@@ -1,50 +1,31 @@
 //! Spells questions as OData addresses, and follows links.
 //!
-//! Rules: a space is `%20` and never `+`; quotes within a literal are doubled, then encoded; `$` stays plain. A
-//! link is followed as it was given, except for the value of its `$top`, and never to another origin, because
-//! the token goes along.
+//! Rule: quotes within a literal are doubled, then encoded.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Filter, KeyListForm, Query, RecordKey, Timestamp};
+use spark_domain::{Filter, KeyListForm, Query, RecordKey};
 use url::Url;
 
-use crate::quote::one_line;
-
-/// Proxies and servers disagree about more than 8 KB; headers need some of that.
-const LONGEST_URL: usize = 6 * 1024;
+use crate::address::{self, Root, ceil, encoded, floor};
 
 /// `SparkQL` takes 200 values in a list and 75 expressions in a filter (Spark 1041), some for the feed's own.
 const MOST_IN_LIST: usize = 200;
 const MOST_EXPRESSIONS: usize = 60;
 
-/// Characters that mean nothing in a query. The rest is encoded, also what some servers would take plain.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b',')
-    .remove(b':');
-
 /// The service root of a feed and its standing filter.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
-    root: Url,
+    root: Root,
     filter: String,
 }
 
 impl Service {
     pub(crate) fn new(base_url: &Url, filter: &str) -> Self {
-        let mut root = base_url.clone();
-        root.set_path(base_url.path().trim_end_matches('/'));
-        Self { root, filter: filter.trim().to_owned() }
+        Self { root: Root::new(base_url), filter: filter.trim().to_owned() }
     }
 
     pub(crate) fn metadata(&self) -> Url {
-        self.address("$metadata", "")
+        self.root.below("$metadata", "")
     }
 
     /// The address of a page that no link leads to. The error says why the question has no spelling.
@@ -70,7 +51,7 @@ impl Service {
         }
         if let Some(key) = self.single(query) {
             let entity = format!("{}('{}')", query.resource, literal(key.as_str()));
-            return Ok(self.address(&entity, &options(query, None).join("&")));
+            return Ok(self.root.below(&entity, &options(query, None).join("&")));
         }
         let mut parts = vec![format!("$top={top}")];
         if query.count && *position == Position::Start {
@@ -80,7 +61,7 @@ impl Service {
         if paging == Paging::Key {
             parts.push(format!("$orderby={}", query.resource.key_field()));
         }
-        Ok(self.address(query.resource.as_str(), &parts.join("&")))
+        Ok(self.root.below(query.resource.as_str(), &parts.join("&")))
     }
 
     /// The key of a question that is answered by one bare record. An entity takes no `$filter`, so a feed that
@@ -95,26 +76,12 @@ impl Service {
     /// Where a stored link leads, with the value of `$top` replaced if there is one.
     /// The error is the foreign origin.
     pub(crate) fn link(&self, link: &str, top: Option<u32>) -> Result<Url, String> {
-        let link = top.map_or_else(|| link.to_owned(), |top| with_top(link, top));
-        let mut folder = self.root.clone();
-        folder.set_path(&format!("{}/", self.root.path().trim_end_matches('/')));
-        self.at_home(&folder, &link)
+        self.root.link(link, "$top", top)
     }
 
     /// The link on a page, absolute; as it was given, unless it was relative to the address that was asked.
     pub(crate) fn next(&self, asked: &Url, link: &str) -> Result<String, String> {
-        let url = self.at_home(asked, link)?;
-        Ok(if Url::parse(link).is_ok() { link.to_owned() } else { url.into() })
-    }
-
-    fn at_home(&self, from: &Url, link: &str) -> Result<Url, String> {
-        let mut url = from.join(link).map_err(|_| "an unreadable address".to_owned())?;
-        let at_home = url.origin() == self.root.origin();
-        if !at_home || !url.username().is_empty() || url.password().is_some() {
-            return Err(origin_of(&url));
-        }
-        url.set_fragment(None);
-        Ok(url)
+        self.root.next(asked, link)
     }
 
     /// How many leading keys one question holds; at least 1.
@@ -133,18 +100,7 @@ impl Service {
             self.page(&query, &Position::Start, Paging::Key, 1000)
                 .map_or(usize::MAX, |url| url.as_str().len())
         };
-        let Some((first, rest)) = keys.split_first() else { return 1 };
-        let mut length = with(std::slice::from_ref(first));
-        // What each further key adds, besides the key: measured, so that it cannot drift from the spelling.
-        let separator = with(&[first.clone(), first.clone()]) - length - literal(first.as_str()).len();
-        let fitting = rest
-            .iter()
-            .take_while(|key| {
-                length += literal(key.as_str()).len() + separator;
-                length <= LONGEST_URL
-            })
-            .count();
-        (1 + fitting).min(most)
+        address::keys_that_fit(keys, with, |key| literal(key.as_str()).len()).min(most)
     }
 
     fn filter(&self, query: &Query, after: Option<&RecordKey>) -> Option<String> {
@@ -174,18 +130,6 @@ impl Service {
         }
         (!terms.is_empty()).then(|| terms.join(" and "))
     }
-
-    fn address(&self, path: &str, query: &str) -> Url {
-        let mut url = self.root.clone();
-        url.set_path(&format!("{}/{path}", self.root.path().trim_end_matches('/')));
-        url.set_query(Some(query).filter(|query| !query.is_empty()));
-        url
-    }
-}
-
-/// Scheme, host and port of an address, for a message.
-pub(crate) fn origin_of(url: &Url) -> String {
-    one_line(&url.origin().ascii_serialization())
 }
 
 fn options(query: &Query, filter: Option<&str>) -> Vec<String> {
@@ -197,7 +141,7 @@ fn options(query: &Query, filter: Option<&str>) -> Vec<String> {
         let names: Vec<&str> = query.expand.iter().map(|relation| relation.as_str()).collect();
         parts.push(format!("$expand={}", names.join(",")));
     }
-    parts.extend(filter.map(|filter| format!("$filter={}", utf8_percent_encode(filter, ENCODED))));
+    parts.extend(filter.map(|filter| format!("$filter={}", encoded(filter))));
     parts
 }
 
@@ -207,32 +151,7 @@ fn quoted(key: &RecordKey) -> String {
 
 /// A text between two quotes of an address.
 fn literal(text: &str) -> String {
-    utf8_percent_encode(&text.replace('\'', "''"), ENCODED).to_string()
-}
-
-/// Fractions of a second and offsets are untested on Spark; an earlier lower bound costs only a few rows.
-fn floor(moment: Timestamp) -> String {
-    moment.format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn ceil(moment: Timestamp) -> String {
-    let whole = moment.timestamp_subsec_nanos() == 0;
-    floor(if whole { moment } else { moment + chrono::TimeDelta::seconds(1) })
-}
-
-/// The link with another page size, if it names one; not a byte else is changed.
-fn with_top(link: &str, top: u32) -> String {
-    let Some((path, query)) = link.split_once('?') else { return link.to_owned() };
-    let pairs: Vec<String> = query
-        .split('&')
-        .map(|pair| match pair.split_once('=') {
-            Some((name, _)) if percent_decode_str(name).eq(b"$top".iter().copied()) => {
-                format!("{name}={top}")
-            }
-            _ => pair.to_owned(),
-        })
-        .collect();
-    format!("{path}?{}", pairs.join("&"))
+    encoded(&text.replace('\'', "''"))
 }
 
 #[cfg(test)]

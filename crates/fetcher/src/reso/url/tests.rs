@@ -1,7 +1,11 @@
 use proptest::prelude::*;
 use spark_domain::{Relation, Resource};
 
+use percent_encoding::percent_decode_str;
+use spark_domain::Timestamp;
+
 use super::*;
+use crate::address::LONGEST_URL;
 
 const ROOT: &str = "https://mls.example/Version/3/Reso/OData";
 
