@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use spark_domain::{Page, PageHead, Timestamp};
+use spark_domain::{Page, PageHead, Query, Relation, Resource, Timestamp};
 use url::Url;
 
 use crate::body::{Cut, Unpacker};
+use crate::dialect::Api;
 use crate::envelope::{Envelope, Unread};
 use crate::error::body;
 use crate::headers;
@@ -14,6 +15,7 @@ use crate::quote::one_line;
 use crate::reso::metadata::{self, Metadata};
 use crate::reso::url::Service;
 use crate::reso::wire;
+use crate::spark;
 
 /// No wait that a feed asks for is longer.
 pub const LONGEST_WAIT: Duration = headers::LONGEST_WAIT;
@@ -22,6 +24,17 @@ pub const LONGEST_WAIT: Duration = headers::LONGEST_WAIT;
 pub fn page(bytes: Vec<u8>, one: bool) -> Result<Page, String> {
     let read = if one { wire::entity(bytes) } else { wire::list(bytes) };
     let Envelope { text, records, next, count, scrubbed } = read.map_err(problem)?;
+    let head = PageHead { next, count, bytes: text.len(), scrubbed, ..PageHead::default() };
+    Ok(Page::new(head, text, records, None))
+}
+
+/// The body of an answer of success from the native API: listings with every expansion that it has.
+pub fn native_page(bytes: Vec<u8>) -> Result<Page, String> {
+    let expand =
+        Relation::ALL.into_iter().filter(|relation| Api::Spark.expands(Resource::Property, *relation));
+    let query = Query { expand: expand.collect(), ..Query::collection(Resource::Property) };
+    let Envelope { text, records, next, count, scrubbed } =
+        spark::wire::list(bytes, &query).map_err(problem)?;
     let head = PageHead { next, count, bytes: text.len(), scrubbed, ..PageHead::default() };
     Ok(Page::new(head, text, records, None))
 }

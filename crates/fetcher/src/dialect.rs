@@ -26,6 +26,11 @@ impl Api {
         }
     }
 
+    /// Whether the dialect describes itself.
+    pub const fn has_metadata(self) -> bool {
+        matches!(self, Self::Reso)
+    }
+
     /// Whether the dialect lists the resource.
     pub const fn lists(self, resource: Resource) -> bool {
         match self {
@@ -124,9 +129,9 @@ impl Dialect {
                 }
                 Ok(page)
             }
-            Self::Spark(service) => {
+            Self::Spark(_) => {
                 let mut page = spark::wire::list(body, query)?;
-                page.next = service.next(asked, page.next.as_deref(), page.records.is_empty());
+                page.next = spark::url::Service::next(asked, page.next.as_deref(), page.records.is_empty());
                 Ok(page)
             }
         }

@@ -14,6 +14,7 @@
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a body says that its promise is broken")]
 
 pub mod page;
+pub mod native;
 pub mod refusal;
 pub mod metadata;
 pub mod moment;
@@ -40,9 +41,11 @@ impl Target {
     pub const CONSTANT: usize = 1024 * 1024;
 
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         // A list of `1,1,1`: a slice and a range, of 16 bytes each, for two of input.
         Self { name: "page", reads: page::reads, holds: page::holds, memory: 24 },
+        // The same list, and each element once more in the flat page.
+        Self { name: "native", reads: native::reads, holds: native::holds, memory: 32 },
         // The value tree of the same list. No error's body is longer than 64 KiB.
         Self { name: "refusal", reads: refusal::reads, holds: refusal::holds, memory: 40 },
         Self { name: "metadata", reads: metadata::reads, holds: metadata::holds, memory: 16 },

@@ -40,7 +40,7 @@ fn page_holds(page: &Page) {
 }
 
 /// Postgres refuses the whole record for one string with a NUL or half a surrogate pair.
-fn strings_hold(json: &str) {
+pub(crate) fn strings_hold(json: &str) {
     let mut rest = json;
     while let Some(start) = rest.find('"') {
         let bytes = rest.as_bytes();

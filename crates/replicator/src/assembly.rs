@@ -13,7 +13,7 @@ use spark_scheduler::{FeedSettings, Metrics, Pace};
 use spark_store::Store;
 
 use crate::config::database::check_url;
-use crate::config::feed::{Api, Authorization, PurgeGuard, Requests};
+use crate::config::feed::{Authorization, PurgeGuard, Requests};
 use crate::config::shown::is_misread;
 use crate::config::{Config, Database, Engine, Feed, Secret, Target, check};
 use crate::exit::{Exit, refuse};
@@ -85,9 +85,6 @@ pub(crate) fn feed(feed: &Feed, engine: &Engine) -> anyhow::Result<FeedSettings>
     let timing = &feed.timing;
     Ok(FeedSettings {
         fetcher: fetcher(feed)?,
-        api: match feed.api {
-            Api::Reso => "reso".to_owned(),
-        },
         resources: feed.resources.clone(),
         relations: feed.relations.clone(),
         exclude: feed.exclude.clone(),
@@ -136,6 +133,7 @@ fn fetcher(feed: &Feed) -> anyhow::Result<spark_fetcher::Settings> {
     let proxy = proxy.transpose()?;
     let (timeouts, retry) = patience(&feed.requests);
     Ok(spark_fetcher::Settings {
+        api: feed.api,
         authorization: match feed.authorization {
             Authorization::Bearer => spark_fetcher::Authorization::Bearer,
             Authorization::OAuth => spark_fetcher::Authorization::OAuth,

@@ -83,8 +83,7 @@ impl FeedContext {
         metrics: Arc<Metrics>,
         (soft, hard): (CancellationToken, CancellationToken),
     ) -> Self {
-        let shape =
-            |resource: Resource| Shape::new(resource, Store::columns(resource), settings.exclude.clone());
+        let shape = |resource: Resource| Store::shape(resource, settings.exclude.clone());
         let shapes = settings.resources.iter().map(|resource| (*resource, shape(*resource))).collect();
         let wakes = settings
             .resources

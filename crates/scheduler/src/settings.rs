@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use spark_domain::plan::purge::Guard;
+use spark_domain::plan::schedule;
 use spark_domain::walk::Paging;
-use spark_domain::{FeedName, Relation, Resource};
+use spark_domain::{FeedName, Job, Relation, Resource};
+use spark_fetcher::Api;
 
 /// Everything that one feed is replicated by. Built by the program from its configuration.
 #[derive(Debug, Clone)]
 pub struct FeedSettings {
     /// How the feed is reached.
     pub fetcher: spark_fetcher::Settings,
-    /// `reso` or `spark`.
-    pub api: String,
     /// What is replicated, in the order of the first download.
     pub resources: Vec<Resource>,
     /// Which relations, by resource.
@@ -98,6 +98,11 @@ impl FeedSettings {
         self.relations.get(&resource).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a job exists for a resource of this feed.
+    pub fn has(&self, job: Job, resource: Resource) -> bool {
+        schedule::applies(job, resource) && (job != Job::Metadata || self.fetcher.api.has_metadata())
+    }
+
     /// What must equal for the stored copy to be a copy of the same thing; a difference orders a resync.
     pub fn fingerprint(&self) -> String {
         let relations: Vec<String> = self
@@ -109,8 +114,12 @@ impl FeedSettings {
             })
             .collect();
         let exclude: Vec<_> = self.exclude.iter().map(String::as_str).collect();
+        let api = match self.fetcher.api {
+            Api::Reso => "",
+            Api::Spark => "api=spark ",
+        };
         format!(
-            "base_url={} filter={:?} exclude={} relations={}",
+            "{api}base_url={} filter={:?} exclude={} relations={}",
             self.fetcher.base_url,
             self.fetcher.filter,
             exclude.join(","),

@@ -137,7 +137,7 @@ async fn rows(
         .bind(i64::from(batch.max(1)))
         .fetch_all(&mut *connection)
         .await?;
-    let shape = Shape::new(resource, list.fields, BTreeSet::new());
+    let shape = Store::shape(resource, BTreeSet::new());
     let (mut keys, mut hashes, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for (key, body) in &rows {
         let record = record::read(body, &shape).map_err(|_| unreadable(lease, resource, key))?;

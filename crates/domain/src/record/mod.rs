@@ -37,6 +37,8 @@ const MOST_SHOWN: usize = 1_000_000;
 pub struct Shape {
     resource: Resource,
     columns: HashMap<&'static str, usize>,
+    /// Further names of the same fields; the field's own wins.
+    others: HashMap<&'static str, usize>,
     column_count: usize,
     excluded: BTreeSet<String>,
 }
@@ -139,7 +141,15 @@ impl Shape {
     /// fields that are dropped before hashing and never stored.
     pub fn new(resource: Resource, columns: &[&'static str], excluded: BTreeSet<String>) -> Self {
         let by_name = columns.iter().enumerate().map(|(slot, name)| (*name, slot)).collect();
-        Self { resource, columns: by_name, column_count: columns.len(), excluded }
+        Self { resource, columns: by_name, others: HashMap::new(), column_count: columns.len(), excluded }
+    }
+
+    /// The same, with other names for some of its columns' fields: `(name, field)`.
+    #[must_use]
+    pub fn or_named(mut self, names: &[(&'static str, &'static str)]) -> Self {
+        let slot = |(name, field): &(&'static str, &'static str)| Some((*name, *self.columns.get(field)?));
+        self.others = names.iter().filter_map(slot).collect();
+        self
     }
 
     /// The resource whose records have this shape.
@@ -160,6 +170,7 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
     let members = Members::read(raw).map_err(|reason| rejected(None, reason))?;
 
     let mut columns = vec![None; shape.column_count];
+    let mut elsewhere = Vec::new();
     let mut relations: Vec<RelationSet<'p>> = Vec::new();
     let mut partial: Vec<Relation> = Vec::new();
     let mut fingerprint = Fingerprint::collector();
@@ -186,10 +197,15 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
         }
         if let Some(slot) = shape.columns.get(name) {
             columns[*slot] = Some(value.get()).filter(|text| *text != "null");
+        } else if let Some(slot) = shape.others.get(name) {
+            elsewhere.push((*slot, value.get()));
         }
         fingerprint.see(name, value.get());
     }
 
+    for (slot, value) in elsewhere.into_iter().filter(|(_, value)| *value != "null") {
+        columns[slot] = columns[slot].or(Some(value));
+    }
     let key = key_text.and_then(string).and_then(|text| RecordKey::new(&text).ok()).ok_or_else(|| {
         let field = shape.resource.key_field();
         let found = key_text.map_or("the field is absent".to_owned(), in_short);

@@ -35,7 +35,7 @@ pub(super) fn flatten(
         |members: &Members<'_>| members.get(key_field).is_some_and(|key| key != HIDDEN && key != "null");
     let keyless = !has_key(&standard) && !has_key(&record);
     if let Some(id) = record.get("Id").filter(|_| keyless) {
-        flat.member(key_field, id);
+        flat.field(key_field, id);
     }
     let own = record.iter().filter(|(name, _)| !is_frame(name));
     for (name, value) in standard.iter().chain(own) {
@@ -102,7 +102,7 @@ fn member(
     let members = Members::read(raw)?;
     let mut flat = Object::begin(out);
     if let Some(id) = members.get("Id") {
-        flat.member(relation.key_field(), id);
+        flat.field(relation.key_field(), id);
     }
     if relation == Relation::Media {
         flat.member("MediaCategory", &format!("\"{}\"", category(expansion, members.get("Type"))));
@@ -236,6 +236,9 @@ mod tests {
         );
         let hidden = r#"{"Id":"7","StandardFields":{"ListingKey":"********","City":"Fernhollow"}}"#;
         assert_eq!(flat(hidden, Resource::Property, &[]), r#"{"ListingKey":"7","City":"Fernhollow"}"#);
+        // All records of a hidden key would be one.
+        let nameless = r#"{"Id":"********","StandardFields":{}}"#;
+        assert_eq!(flat(nameless, Resource::Property, &[]), r#"{"ListingKey@Core.Permissions":"None"}"#);
     }
 
     #[test]

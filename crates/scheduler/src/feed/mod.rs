@@ -116,7 +116,7 @@ async fn serve(context: &Arc<FeedContext>) -> Result<(), JobError> {
     tasks.spawn(operator::serve_requests(Arc::clone(context)));
     tasks.spawn(refusals::probe_while_blocked(Arc::clone(context)));
     for resource in &context.settings.resources {
-        for job in Job::ALL.into_iter().filter(|job| schedule::applies(*job, *resource)) {
+        for job in Job::ALL.into_iter().filter(|job| context.settings.has(*job, *resource)) {
             tasks.spawn(job_task::look_and_run(Arc::clone(context), *resource, job));
         }
     }
@@ -133,7 +133,7 @@ pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
     let settings = &context.settings;
     let configuration = settings.fingerprint();
     let registration = FeedRegistration {
-        api: &settings.api,
+        api: settings.fetcher.api.as_str(),
         base_url: settings.fetcher.base_url.as_str(),
         configuration: &configuration,
         resources: &settings.resources,

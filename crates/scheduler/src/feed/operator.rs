@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spark_domain::plan::schedule;
 use spark_domain::{Job, Resource};
 use spark_store::{OperatorRequest, RequestId, RequestKind};
 
@@ -143,7 +142,7 @@ pub(crate) async fn carry_out(
 pub(crate) fn affected(context: &FeedContext, job: Job, resource: Option<Resource>) -> Vec<Resource> {
     let configured = context.settings.resources.iter().copied();
     configured
-        .filter(|known| resource.is_none_or(|asked| asked == *known) && schedule::applies(job, *known))
+        .filter(|known| resource.is_none_or(|asked| asked == *known) && context.settings.has(job, *known))
         .collect()
 }
 

@@ -11,7 +11,6 @@ mod families;
 use std::sync::Arc;
 
 use prometheus::{Encoder, Registry, TextEncoder};
-use spark_domain::plan::schedule;
 use spark_domain::{FeedName, Job};
 
 use crate::settings::FeedSettings;
@@ -121,7 +120,7 @@ impl Metrics {
             for result in ["inserted", "updated", "unchanged", "deleted", "rejected", "older"] {
                 counters.records.with_label_values(&[feed, name, result]).inc_by(0);
             }
-            for job in Job::ALL.into_iter().filter(|job| schedule::applies(*job, resource)) {
+            for job in Job::ALL.into_iter().filter(|job| settings.has(*job, resource)) {
                 counters.sync_runs.with_label_values(&[feed, name, job.as_str()]).inc_by(0);
                 counters.pages.with_label_values(&[feed, name, job.as_str()]).inc_by(0);
             }

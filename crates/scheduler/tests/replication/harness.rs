@@ -252,7 +252,6 @@ pub(crate) fn settings(simulator: &Simulator, feed: &str) -> FeedSettings {
     fetcher.timeouts.read = Duration::from_secs(2);
     FeedSettings {
         fetcher,
-        api: "reso".to_owned(),
         resources: Resource::ALL.to_vec(),
         relations: BTreeMap::from([
             (Resource::Property, vec![Relation::Media, Relation::Room, Relation::Unit]),

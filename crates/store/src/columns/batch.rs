@@ -42,7 +42,10 @@ impl ColumnList {
             return (Vec::new(), 0);
         }
         let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(body).unwrap_or_default();
-        let raws: Vec<_> = self.fields.iter().map(|field| members.get(*field).map(|raw| raw.get())).collect();
+        let named = |name: &str| members.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+        let other =
+            |field: &str| self.others.iter().filter(|(_, of)| *of == field).find_map(|(name, _)| named(name));
+        let raws: Vec<_> = self.fields.iter().map(|field| named(field).or_else(|| other(field))).collect();
         self.read(&raws)
     }
 

@@ -85,7 +85,7 @@ impl ByRelation {
             let text = |(table, own): &(&str, Option<Relation>)| {
                 let (list, shared) = match own {
                     Some(relation) => (of_relation(*relation), false),
-                    None => (ColumnList { columns: &[], fields: &[] }, true),
+                    None => (ColumnList { columns: &[], fields: &[], others: &[] }, true),
                 };
                 let only = |text: String| if shared { text } else { String::new() };
                 let template = self

@@ -10,12 +10,15 @@ pub(crate) mod property;
 pub(crate) mod people;
 pub(crate) mod smaller;
 pub(crate) mod relations;
+pub(crate) mod native;
 pub(crate) mod snake_case;
 pub(crate) mod value;
 pub(crate) mod batch;
 pub(crate) mod by_table;
 
-use spark_domain::{Relation, Resource};
+use std::collections::BTreeSet;
+
+use spark_domain::{Relation, Resource, Shape};
 
 use crate::connection::Store;
 
@@ -44,11 +47,12 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
 }
 
-/// The columns of one table, and the same list as field names alone.
+/// The columns of one table, the same list as field names alone, and further names of those fields.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColumnList {
     pub(crate) columns: &'static [Column],
     pub(crate) fields: &'static [&'static str],
+    pub(crate) others: &'static [(&'static str, &'static str)],
 }
 
 /// The list of a resource's own table.
@@ -78,7 +82,10 @@ pub(crate) const fn of_relation(relation: Relation) -> ColumnList {
         | Relation::Association
         | Relation::DelegatedAccess
         | Relation::ExternalProducts
-        | Relation::TeamMembers => ColumnList { columns: &[], fields: &[] },
+        | Relation::TeamMembers
+        | Relation::CustomFields
+        | Relation::CustomFieldsRaw
+        | Relation::CustomFieldsExpandedRaw => ColumnList { columns: &[], fields: &[], others: &[] },
     }
 }
 
@@ -97,9 +104,10 @@ pub fn typed_columns() -> Vec<(String, String, &'static str)> {
 }
 
 impl Store {
-    /// The RESO fields that have typed columns, in the order that [`spark_domain::Shape::new`] is to get them.
-    pub const fn columns(resource: Resource) -> &'static [&'static str] {
-        of_resource(resource).fields
+    /// The shape of a resource's records as they are stored: with its typed columns, without `excluded` fields.
+    pub fn shape(resource: Resource, excluded: BTreeSet<String>) -> Shape {
+        let list = of_resource(resource);
+        Shape::new(resource, list.fields, excluded).or_named(list.others)
     }
 }
 

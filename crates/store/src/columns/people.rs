@@ -1,12 +1,23 @@
 //! The typed columns of `mls.member`, `mls.office` and `mls.team`.
 
-use super::{Column, ColumnList, boolean, fields_of, text, timestamp};
+use spark_domain::Resource;
 
-pub(crate) const MEMBER: ColumnList = ColumnList { columns: &MEMBERS, fields: &fields_of(&MEMBERS) };
+use super::{Column, ColumnList, boolean, fields_of, native, text, timestamp};
 
-pub(crate) const OFFICE: ColumnList = ColumnList { columns: &OFFICES, fields: &fields_of(&OFFICES) };
+pub(crate) const MEMBER: ColumnList = ColumnList {
+    columns: &MEMBERS,
+    fields: &fields_of(&MEMBERS),
+    others: native::of_resource(Resource::Member),
+};
 
-pub(crate) const TEAM: ColumnList = ColumnList { columns: &TEAMS, fields: &fields_of(&TEAMS) };
+pub(crate) const OFFICE: ColumnList = ColumnList {
+    columns: &OFFICES,
+    fields: &fields_of(&OFFICES),
+    others: native::of_resource(Resource::Office),
+};
+
+pub(crate) const TEAM: ColumnList =
+    ColumnList { columns: &TEAMS, fields: &fields_of(&TEAMS), others: native::of_resource(Resource::Teams) };
 
 const MEMBERS: [Column; 25] = [
     text("MemberMlsId"),

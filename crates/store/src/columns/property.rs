@@ -1,8 +1,11 @@
 //! The typed columns of `mls.property`.
 
-use super::{Column, ColumnList, boolean, date, fields_of, integer, numeric, text, timestamp};
+use spark_domain::Resource;
 
-pub(crate) const PROPERTY: ColumnList = ColumnList { columns: &COLUMNS, fields: &FIELDS };
+use super::{Column, ColumnList, boolean, date, fields_of, integer, native, numeric, text, timestamp};
+
+pub(crate) const PROPERTY: ColumnList =
+    ColumnList { columns: &COLUMNS, fields: &FIELDS, others: native::of_resource(Resource::Property) };
 
 const FIELDS: [&str; COLUMNS.len()] = fields_of(&COLUMNS);
 

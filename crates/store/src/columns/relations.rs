@@ -1,12 +1,20 @@
 //! The typed columns of `mls.media`, `mls.room` and `mls.unit`.
 
-use super::{Column, ColumnList, boolean, fields_of, integer, numeric, text};
+use spark_domain::Relation;
 
-pub(crate) const MEDIA: ColumnList = ColumnList { columns: &MEDIAS, fields: &fields_of(&MEDIAS) };
+use super::{Column, ColumnList, boolean, fields_of, integer, native, numeric, text};
 
-pub(crate) const ROOM: ColumnList = ColumnList { columns: &ROOMS, fields: &fields_of(&ROOMS) };
+pub(crate) const MEDIA: ColumnList = ColumnList {
+    columns: &MEDIAS,
+    fields: &fields_of(&MEDIAS),
+    others: native::of_relation(Relation::Media),
+};
 
-pub(crate) const UNIT: ColumnList = ColumnList { columns: &UNITS, fields: &fields_of(&UNITS) };
+pub(crate) const ROOM: ColumnList =
+    ColumnList { columns: &ROOMS, fields: &fields_of(&ROOMS), others: native::of_relation(Relation::Room) };
+
+pub(crate) const UNIT: ColumnList =
+    ColumnList { columns: &UNITS, fields: &fields_of(&UNITS), others: native::of_relation(Relation::Unit) };
 
 const MEDIAS: [Column; 9] = [
     text("MediaCategory"),

@@ -1,11 +1,20 @@
 //! The typed columns of `mls.open_house` and `mls.lookup`.
 
-use super::{Column, ColumnList, boolean, date, fields_of, text, timestamp};
+use spark_domain::Resource;
 
-pub(crate) const OPEN_HOUSE: ColumnList =
-    ColumnList { columns: &OPEN_HOUSES, fields: &fields_of(&OPEN_HOUSES) };
+use super::{Column, ColumnList, boolean, date, fields_of, native, text, timestamp};
 
-pub(crate) const LOOKUP: ColumnList = ColumnList { columns: &LOOKUPS, fields: &fields_of(&LOOKUPS) };
+pub(crate) const OPEN_HOUSE: ColumnList = ColumnList {
+    columns: &OPEN_HOUSES,
+    fields: &fields_of(&OPEN_HOUSES),
+    others: native::of_resource(Resource::OpenHouse),
+};
+
+pub(crate) const LOOKUP: ColumnList = ColumnList {
+    columns: &LOOKUPS,
+    fields: &fields_of(&LOOKUPS),
+    others: native::of_resource(Resource::Lookup),
+};
 
 const OPEN_HOUSES: [Column; 12] = [
     text("ListingKey"),

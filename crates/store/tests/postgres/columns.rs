@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use spark_domain::{Relation, Resource};
-use spark_store::{Store, typed_columns};
+use spark_store::typed_columns;
 
 use crate::fixtures::{Bench, listing_with};
 use crate::harness::Database;
@@ -45,7 +45,34 @@ async fn the_lists_are_the_columns_of_the_tables() {
         typed_columns().into_iter().map(|(table, name, kind)| format!("{table}.{name} {kind}")).collect();
     assert_eq!(listed.symmetric_difference(&migrated).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(listed.len(), typed_columns().len(), "a column stands in a list twice");
-    assert!(Store::columns(Resource::Property).contains(&"ListPrice"));
+    assert!(listed.contains("property.list_price numeric"));
+}
+
+#[tokio::test]
+async fn the_native_names_fill_the_same_columns_and_the_body_keeps_them() {
+    let bench = Bench::new().await;
+    let native = listing_with(
+        "a",
+        1,
+        r#""BedsTotal":"3","BathsTotal":"2.0","ListAgentId":"2019","ClosePrice@Core.Permissions":"None",
+           "Media":[{"MediaKey":"m","MediaCategory":"Photo","Order":1,"UriLarge":"https://cdn.example/1","Primary":true,"Name":"Front"}]"#,
+    );
+    let both = listing_with("b", 1, r#""BedsTotal":3,"BedroomsTotal":4,"BathsTotal":"2.5""#);
+    let outcome = bench.expanded(&[&native, &both]).await;
+    assert_eq!((outcome.inserted, outcome.column_nulls), (2, 1), "half a bath is no integer");
+    let rows: String = bench
+        .database
+        .ask(
+            "select string_agg(concat_ws('|', key, bedrooms_total, bathrooms_total_integer, list_agent_key, \
+             body->>'BedsTotal'), ' ' order by key) from mls.property",
+        )
+        .await;
+    assert_eq!(rows, "a|3|2|2019|3 b|4|3");
+    let media: String = bench
+        .database
+        .ask("select concat_ws('|', media_category, \"order\", media_url, preferred_photo_yn, short_description) from mls.media")
+        .await;
+    assert_eq!(media, "Photo|1|https://cdn.example/1|t|Front");
 }
 
 #[tokio::test]

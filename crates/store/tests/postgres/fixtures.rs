@@ -75,7 +75,7 @@ impl Bench {
 }
 
 pub(crate) fn shape(resource: Resource) -> Shape {
-    Shape::new(resource, Store::columns(resource), BTreeSet::new())
+    Store::shape(resource, BTreeSet::new())
 }
 
 pub(crate) fn read<'a>(texts: &[&'a str], shape: &Shape) -> (Vec<Record<'a>>, Vec<Rejected>) {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use spark_domain::walk::Paging;
 use spark_domain::{FeedName, Relation, Resource};
+use spark_fetcher::Api;
 use url::Url;
 
 pub(crate) use self::limits::{PurgeGuard, Requests, Timing};
-pub(crate) use self::words::{Api, Authorization};
+pub(crate) use self::words::Authorization;
 use super::cron::Cron;
 use super::section::{Secret, Section};
 use super::shown::{ESCAPES, is_misread, without_password};
@@ -86,16 +87,16 @@ impl Feed {
     pub(super) fn read(name: FeedName, mut section: Section<'_>) -> Option<Self> {
         // Everything is read before anything is returned, so that every problem is found in one go.
         let api = section.value("api", "reso", units::word(words::APIS));
-        let base_url = section.address(
-            "base_url",
-            "https://replication.sparkapi.com/Version/3/Reso/OData",
-            words::base_url,
-        );
+        // What the dialect allows is told by the dialect that was meant, or else by the usual one.
+        let dialect = api.unwrap_or_default();
+        let base_url = section.address("base_url", words::default_base_url(dialect), words::base_url);
         let token = section.secret("token");
         let authorization = section.value("authorization", "Bearer", units::word(words::AUTHORIZATIONS));
-        let paging = section.value("paging", "next_link", units::word(words::PAGINGS));
-        let resources = section.list("resources", RESOURCES, words::resource);
-        let relations = read_relations(&mut section, resources.as_deref().unwrap_or(&Resource::ALL));
+        let paging = section.value("paging", "next_link", |text| words::paging(dialect, text));
+        let listed: Vec<_> = Resource::ALL.into_iter().filter(|resource| dialect.lists(*resource)).collect();
+        let names: Vec<_> = listed.iter().map(|resource| resource.as_str()).collect();
+        let resources = section.list("resources", &names, |text| words::resource(dialect, text));
+        let relations = read_relations(&mut section, dialect, resources.as_deref().unwrap_or(&listed));
         let page_size = section.value("page_size", "1000", units::small_number(1, 1_000));
         let page_bytes = section.value("page_bytes", "8MB", units::size);
         let requests_per_5_minutes =
@@ -166,6 +167,7 @@ fn read_proxy(section: &mut Section<'_>) -> Option<Secret> {
 /// Relations by resource. Unless somebody writes the table, listings bring the three of the replication guide.
 fn read_relations(
     section: &mut Section<'_>,
+    api: Api,
     resources: &[Resource],
 ) -> Option<BTreeMap<Resource, Vec<Relation>>> {
     let is_set = section.names().iter().any(|(name, _)| name == "relations");
@@ -185,7 +187,7 @@ fn read_relations(
             continue;
         }
         let name = name.map_or(resource.as_str(), String::as_str);
-        match table.list(name, default, |text| words::relation_of(resource, text)) {
+        match table.list(name, default, |text| words::relation_of(api, resource, text)) {
             Some(_) if name_is_alien(resource, resources) => {
                 table.find_last(format!(
                     "{resource} is not among the feed's resources; add it there or remove this"

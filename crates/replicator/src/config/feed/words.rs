@@ -3,14 +3,10 @@
 use chrono_tz::Tz;
 use spark_domain::walk::Paging;
 use spark_domain::{Relation, Resource};
+use spark_fetcher::Api;
 use url::{Host, Url};
 
-/// The dialect a feed speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Api {
-    /// The RESO Web API.
-    Reso,
-}
+use crate::config::units;
 
 /// How the token is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +17,10 @@ pub(crate) enum Authorization {
     OAuth,
 }
 
-pub(super) const APIS: &[(&str, Api)] = &[("reso", Api::Reso)];
+pub(super) const APIS: &[(&str, Api)] = &[("reso", Api::Reso), ("spark", Api::Spark)];
 pub(super) const AUTHORIZATIONS: &[(&str, Authorization)] =
     &[("Bearer", Authorization::Bearer), ("OAuth", Authorization::OAuth)];
-pub(super) const PAGINGS: &[(&str, Paging)] = &[("next_link", Paging::NextLink), ("key", Paging::Key)];
+const PAGINGS: &[(&str, Paging)] = &[("next_link", Paging::NextLink), ("key", Paging::Key)];
 
 /// A feed's root: https, or plain http to this machine.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
@@ -58,15 +54,41 @@ pub(super) fn time_zone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_| "write a time zone's name like \"America/New_York\" or \"UTC\"".to_owned())
 }
 
-pub(super) fn resource(text: &str) -> Result<Resource, String> {
-    text.parse().map_err(|error: spark_domain::resource::UnknownResource| error.to_string())
+/// Where a dialect is spoken, unless somebody writes an address.
+pub(super) const fn default_base_url(api: Api) -> &'static str {
+    match api {
+        Api::Reso => "https://replication.sparkapi.com/Version/3/Reso/OData",
+        Api::Spark => "https://replication.sparkapi.com/v1",
+    }
 }
 
-/// A relation that this resource has (the navigation properties of Spark's `$metadata`).
-pub(super) fn relation_of(resource: Resource, text: &str) -> Result<Relation, String> {
+/// A resource that this dialect lists.
+pub(super) fn resource(api: Api, text: &str) -> Result<Resource, String> {
+    let resource: Resource =
+        text.parse().map_err(|error: spark_domain::resource::UnknownResource| error.to_string())?;
+    if api.lists(resource) {
+        return Ok(resource);
+    }
+    Err(format!("the native API does not list {resource}; remove it, or set api = \"reso\""))
+}
+
+/// How a feed may be paged in this dialect.
+pub(super) fn paging(api: Api, text: &str) -> Result<Paging, String> {
+    match units::word(PAGINGS)(text)? {
+        Paging::Key if api == Api::Spark => {
+            Err("the native API is paged by its own tokens; remove this".to_owned())
+        }
+        paging => Ok(paging),
+    }
+}
+
+/// A relation that this resource has (the navigation properties of Spark's `$metadata`, the native API's
+/// expansions).
+pub(super) fn relation_of(api: Api, resource: Resource, text: &str) -> Result<Relation, String> {
     let relation =
         text.parse().map_err(|error: spark_domain::relation::UnknownRelation| error.to_string())?;
-    let has = relations_of(resource);
+    let mut has = relations_of(resource);
+    has.retain(|relation| api.expands(resource, *relation));
     if has.contains(&relation) {
         return Ok(relation);
     }
@@ -106,6 +128,9 @@ fn relations_of(resource: Resource) -> Vec<Relation> {
             R::PowerProduction,
             R::RentalCalendar,
             R::HistoryTransactional,
+            R::CustomFields,
+            R::CustomFieldsRaw,
+            R::CustomFieldsExpandedRaw,
         ],
         Resource::Member => vec![
             R::Media,
@@ -140,11 +165,23 @@ mod tests {
 
     #[test]
     fn a_relation_must_be_one_of_its_resource() {
-        assert!(relation_of(Resource::Property, "Room").is_ok());
-        let said = relation_of(Resource::Office, "Room");
+        assert!(relation_of(Api::Reso, Resource::Property, "Room").is_ok());
+        let said = relation_of(Api::Reso, Resource::Office, "Room");
         assert!(
             matches!(&said, Err(text) if text.contains("Office has no relation Room; it has Media")),
             "{said:?}"
         );
+        let said = relation_of(Api::Spark, Resource::Office, "Media");
+        assert!(matches!(&said, Err(text) if text.contains("it has none")), "{said:?}");
+        assert!(relation_of(Api::Spark, Resource::Property, "CustomFieldsRaw").is_ok());
+        assert!(relation_of(Api::Reso, Resource::Property, "CustomFieldsRaw").is_err());
+    }
+
+    #[test]
+    fn the_native_api_lists_four_resources_and_pages_by_tokens() {
+        assert!(resource(Api::Spark, "OpenHouse").is_ok() && resource(Api::Reso, "Lookup").is_ok());
+        assert!(resource(Api::Spark, "Lookup").is_err());
+        assert!(paging(Api::Spark, "key").is_err() && paging(Api::Spark, "next_link").is_ok());
+        assert_eq!(paging(Api::Reso, "key"), Ok(Paging::Key));
     }
 }
