@@ -89,6 +89,8 @@ pub enum Trouble {
     TooSlowAbove(usize),
     /// Lists come in no order and page by `$skip`, unless `$orderby` is given.
     Unsorted,
+    /// The page ends so many records early and its link goes on from there: nothing is lost.
+    ShortPage(usize),
     /// So many records of the page are left out; count and `nextLink` are right.
     LeavesOut(usize),
     /// The page's records come in reverse; its `nextLink` is right.
@@ -195,6 +197,7 @@ impl Trouble {
             Self::PartialExpansion(_) => "partial_expansion",
             Self::TooSlowAbove(_) => "too_slow_above",
             Self::Unsorted => "unsorted",
+            Self::ShortPage(_) => "short_page",
             Self::LeavesOut(_) => "leaves_out",
             Self::Reversed => "reversed",
             Self::Doubled => "doubled",

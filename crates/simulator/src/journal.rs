@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
-use crate::{http::Request, odata};
+use crate::{dialect::Dialect, http::Request, odata, spark};
 
 /// A long demo must not fill memory with its own history.
 const KEPT: usize = 100_000;
@@ -44,9 +44,12 @@ pub struct Entry {
     pub instant: Instant,
     /// The method.
     pub method: String,
+    /// Which of the two surfaces was asked.
+    pub dialect: Dialect,
     /// The path, percent-decoded.
     pub path: String,
-    /// The entity set it names, if any: `Property` also for `Property('1')`.
+    /// The entity set it names, if any: `Property` also for `Property('1')` and for `/v1/listings`. A list of
+    /// accounts of both kinds has none.
     pub resource: Option<String>,
     /// The key it names, if any.
     pub key: Option<String>,
@@ -77,8 +80,19 @@ impl Entry {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let path = odata::decode(path);
         let header = |name| request.header(name).map(str::to_owned);
-        let (resource, key) = odata::entity(&path);
+        let params = odata::params(query);
+        let dialect = Dialect::of(&path);
+        let (resource, key) = match dialect {
+            Dialect::Reso => odata::entity(&path),
+            Dialect::Spark => {
+                let (collection, key, _) = spark::place(&path);
+                let filter = params.iter().find(|(name, _)| name == "_filter").map(|(_, value)| &**value);
+                let resource = spark::resource(collection, filter);
+                (resource.map(|resource| resource.as_str().to_owned()), key.map(str::to_owned))
+            }
+        };
         Self {
+            dialect,
             number: 0,
             at,
             instant: Instant::now(),
@@ -87,7 +101,7 @@ impl Entry {
             key,
             path,
             raw_query: query.to_owned(),
-            params: odata::params(query),
+            params,
             authorization: header("authorization"),
             token_right: false,
             user_agent: header("user-agent"),

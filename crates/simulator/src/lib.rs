@@ -7,23 +7,28 @@
 pub mod postgres;
 
 mod clock;
+mod dialect;
 mod faults;
 mod http;
 mod journal;
+mod literal;
 mod market;
 mod odata;
 mod proxy;
 mod server;
+mod spark;
 mod trap;
 mod world;
 
 pub use self::{
     clock::Clock,
+    dialect::Dialect,
     faults::{ErrorShape, Fault, Faults, InTrouble, Trouble},
     journal::{Entry, Journal},
     market::{Market, MarketSettings, Move},
     proxy::{CommitTrouble, Proxy, Weather},
     server::{Settings, Simulator},
+    spark::ListEnd,
     trap::Trap,
     world::{PhotoChange, Resource, Shape, World},
 };

@@ -13,12 +13,14 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     clock::Clock,
+    dialect::Dialect,
     faults::{ErrorShape, Faults, Trouble},
     http::{self, Delivery, Request, Response},
     journal::{Entry, Journal},
     market::{Market, MarketSettings},
     odata::{self, Answer, Context, PATH},
-    world::{Census, Shape, World},
+    spark::{self, ListEnd},
+    world::{Census, Resource, Shape, World},
 };
 
 /// Longer request lines are refused with 414.
@@ -45,6 +47,8 @@ pub struct Settings {
     pub cache_window: Duration,
     /// Requests answered within a window; beyond them 429 with code 1550.
     pub rate_limit: Option<(usize, Duration)>,
+    /// How lists of the native surface end.
+    pub list_end: ListEnd,
     /// A market that moves by itself.
     pub market: Option<MarketSettings>,
     /// The clock, if it is to be shared or set before the market is made.
@@ -63,6 +67,7 @@ impl Default for Settings {
             shape: Shape::default(),
             cache_window: Duration::ZERO,
             rate_limit: None,
+            list_end: ListEnd::default(),
             market: None,
             clock: Clock::default(),
         }
@@ -86,6 +91,7 @@ struct Shared {
     journal: Journal,
     faults: Faults,
     rate_limit: Option<(usize, Duration)>,
+    list_end: ListEnd,
     recent: Mutex<VecDeque<Instant>>,
 }
 
@@ -115,6 +121,7 @@ impl Simulator {
             journal: Journal::default(),
             faults: Faults::default(),
             rate_limit: settings.rate_limit,
+            list_end: settings.list_end,
             recent: Mutex::default(),
         });
         let state = Arc::clone(&shared);
@@ -125,6 +132,19 @@ impl Simulator {
     /// The address of the surface, without a slash at its end: what `base_url` is set to.
     pub fn base_url(&self) -> String {
         format!("{}{PATH}", self.shared.origin())
+    }
+
+    /// The address of the native surface on the same port, without a slash at its end.
+    pub fn spark_base_url(&self) -> String {
+        format!("{}{}", self.shared.origin(), spark::PATH)
+    }
+
+    /// Either address.
+    pub fn base_url_of(&self, dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Reso => self.base_url(),
+            Dialect::Spark => self.spark_base_url(),
+        }
     }
 
     /// Links name this origin from now on, as `http://127.0.0.1:PORT`: a relay stands before the simulator.
@@ -194,6 +214,7 @@ impl Shared {
 /// Answers one request, from the journal's first line to the delivery.
 async fn respond(shared: Arc<Shared>, request: Request) -> Response {
     let mut entry = Entry::of(&request, shared.world.clock().now());
+    name_account(&shared, &mut entry);
     let secret = entry.authorization.as_deref().and_then(|value| value.split_once(' '));
     entry.token_right = secret.is_some_and(|(scheme, token)| {
         (scheme.eq_ignore_ascii_case("Bearer") || scheme.eq_ignore_ascii_case("OAuth"))
@@ -214,7 +235,7 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Response {
     let work = tokio::task::spawn_blocking(move || {
         let answer = answer(&state, &request, &entry, &faults);
         let records = answer.records;
-        (dress(&state, &request, answer, &faults), records)
+        (dress(&state, &request, entry.dialect, answer, &faults), records)
     });
     let (response, records) = work
         .await
@@ -227,11 +248,25 @@ async fn respond(shared: Arc<Shared>, request: Request) -> Response {
     response
 }
 
+/// Only the market knows whether an account under a key is a member or an office.
+fn name_account(shared: &Shared, entry: &mut Entry) {
+    if entry.dialect == Dialect::Spark
+        && spark::place(&entry.path).0 == "accounts"
+        && entry.resource.is_none()
+    {
+        let key = entry.key.as_deref().unwrap_or_default();
+        let inner = shared.world.lock();
+        let holds = |resource: &Resource| inner.holds(*resource, key);
+        let found = [Resource::Member, Resource::Office].into_iter().find(holds);
+        entry.resource = found.map(|resource| resource.as_str().to_owned());
+    }
+}
+
 fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble]) -> Answer {
     for trouble in troubles {
         match trouble {
             Trouble::Refuse { status, code, shape, .. } => {
-                return Answer::error(*shape, *status, *code, "Refused on demand.");
+                return refusal(entry, *shape, *status, *code, "Refused on demand.");
             }
             Trouble::Answer { status, content_type, body } => {
                 return Answer { status: *status, content_type, body: body.clone(), records: 0 };
@@ -242,7 +277,7 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
             _ => {}
         }
     }
-    let refuse = |status, code, message| Answer::error(ErrorShape::Error, status, code, message);
+    let refuse = |status, code, message| refusal(entry, ErrorShape::Error, status, code, message);
     if request.target.len() > LONGEST_URL {
         return Answer {
             status: 414,
@@ -264,17 +299,28 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
         return Answer::error(ErrorShape::D, 429, 1550, "Over rate limit");
     }
     let now = shared.world.clock().seconds();
+    let origin = shared.origin();
+    let context = Context { origin: &origin, number: entry.number, now, troubles };
     let inner = shared.world.lock();
+    if entry.dialect == Dialect::Spark {
+        return spark::answer(&inner, entry, &context, shared.list_end);
+    }
     match entry.path.strip_prefix(PATH) {
         Some("/$metadata") => {
             Answer { status: 200, content_type: "application/xml", body: odata::edmx(&inner), records: 0 }
         }
-        Some(_) => {
-            let origin = shared.origin();
-            let context = Context { origin: &origin, number: entry.number, now, troubles };
-            odata::answer(&inner, entry, &context)
-        }
+        Some(_) => odata::answer(&inner, entry, &context),
         None => refuse(404, 404, "No such path."),
+    }
+}
+
+/// A refusal in the surface's own words: the native one knows no other envelope than its own, and says in it
+/// what the other leaves to the status.
+fn refusal(entry: &Entry, shape: ErrorShape, status: u16, code: i64, message: &str) -> Answer {
+    match (entry.dialect, code) {
+        (Dialect::Reso, _) => Answer::error(shape, status, code, message),
+        (Dialect::Spark, 401) => spark::refuse(status, 1000, message, None),
+        (Dialect::Spark, _) => spark::refuse(status, code, message, None),
     }
 }
 
@@ -293,7 +339,13 @@ fn over_limit(shared: &Shared) -> bool {
 }
 
 /// Headers, compression, and the damage on the wire.
-fn dress(shared: &Shared, request: &Request, answer: Answer, troubles: &[Trouble]) -> Response {
+fn dress(
+    shared: &Shared,
+    request: &Request,
+    dialect: Dialect,
+    answer: Answer,
+    troubles: &[Trouble],
+) -> Response {
     let mut body = answer.body.into_bytes();
     let mut delivery = Delivery::Whole;
     let mut headers = Vec::new();
@@ -324,7 +376,9 @@ fn dress(shared: &Shared, request: &Request, answer: Answer, troubles: &[Trouble
     let mut response = Response::new(answer.status, answer.content_type, body);
     let date = shared.world.clock().now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     headers.push(("Date".to_owned(), date));
-    headers.push(("OData-Version".to_owned(), "4.0".to_owned()));
+    if dialect == Dialect::Reso {
+        headers.push(("OData-Version".to_owned(), "4.0".to_owned()));
+    }
     response.headers.extend(headers);
     response.delivery = delivery;
     response

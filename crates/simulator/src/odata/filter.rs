@@ -3,12 +3,12 @@
 //! A literal must be of its field's kind, as in `ModificationTimestamp gt 2026-03-01T12:00:00Z` without
 //! quotes. What Spark answers otherwise is not known, and a client must not depend on it.
 
-use std::cmp::Ordering;
+use chrono::DateTime;
 
-use chrono::{DateTime, NaiveDate};
-use serde_json::Value;
-
-use crate::world::{Cell, Kind, Scene, Schema};
+use crate::{
+    literal::{Literal, Operator, texts},
+    world::{Kind, Scene, Schema},
+};
 
 /// Deeper than anybody writes by hand; protects the stack.
 const DEPTH: usize = 64;
@@ -20,26 +20,6 @@ pub(super) enum Filter {
     Not(Box<Filter>),
     Is { field: usize, operator: Operator, literal: Literal },
     In { field: usize, literals: Vec<Literal> },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Eq,
-    Ne,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Literal {
-    Null,
-    Flag(bool),
-    Number(f64),
-    Text(String),
-    Stamp(i64),
-    Date(NaiveDate),
 }
 
 impl Filter {
@@ -61,18 +41,10 @@ impl Filter {
             Self::Not(filter) => !filter.accepts(schema, scene),
             Self::In { field, literals } => {
                 let cell = schema.fields[*field].cell(scene);
-                literals.iter().any(|literal| compare(&cell, literal) == Some(Ordering::Equal))
+                literals.iter().any(|literal| Operator::Eq.holds(&cell, literal))
             }
             Self::Is { field, operator, literal } => {
-                let order = compare(&schema.fields[*field].cell(scene), literal);
-                match operator {
-                    Operator::Eq => order == Some(Ordering::Equal),
-                    Operator::Ne => order != Some(Ordering::Equal),
-                    Operator::Gt => order == Some(Ordering::Greater),
-                    Operator::Ge => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-                    Operator::Lt => order == Some(Ordering::Less),
-                    Operator::Le => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-                }
+                operator.holds(&schema.fields[*field].cell(scene), literal)
             }
         }
     }
@@ -81,10 +53,8 @@ impl Filter {
     pub(super) fn keys(&self, schema: &Schema) -> Option<Vec<&str>> {
         let key = schema.find(schema.resource.key_field())?;
         match self {
-            Self::In { field, literals } if *field == key => Some(texts(literals.iter())),
-            Self::Is { field, operator: Operator::Eq, literal } if *field == key => {
-                Some(texts([literal].into_iter()))
-            }
+            Self::In { field, literals } if *field == key => Some(texts(literals)),
+            Self::Is { field, operator: Operator::Eq, literal } if *field == key => Some(texts([literal])),
             Self::And(all) => all.iter().find_map(|filter| filter.keys(schema)),
             Self::Or(any) => {
                 let lists: Option<Vec<Vec<&str>>> = any.iter().map(|filter| filter.keys(schema)).collect();
@@ -92,53 +62,6 @@ impl Filter {
             }
             Self::Not(_) | Self::In { .. } | Self::Is { .. } => None,
         }
-    }
-}
-
-fn texts<'a>(literals: impl Iterator<Item = &'a Literal>) -> Vec<&'a str> {
-    literals
-        .filter_map(|literal| if let Literal::Text(text) = literal { Some(&**text) } else { None })
-        .collect()
-}
-
-/// `None` where there is nothing to compare.
-fn compare(cell: &Cell<'_>, literal: &Literal) -> Option<Ordering> {
-    let equal_null = || (*literal == Literal::Null).then_some(Ordering::Equal);
-    match (cell, literal) {
-        (Cell::Absent | Cell::Hidden | Cell::Null, _) => equal_null(),
-        (Cell::Raw(raw), _) => compare_json(raw, literal),
-        (Cell::Text(text), Literal::Text(wanted)) => Some((**text).cmp(wanted)),
-        (Cell::Integer(number), Literal::Number(wanted)) => {
-            f64::from(i32::try_from(*number).unwrap_or(i32::MAX)).partial_cmp(wanted)
-        }
-        (Cell::Decimal(number) | Cell::DecimalText(number), Literal::Number(wanted)) => {
-            number.partial_cmp(wanted)
-        }
-        (Cell::Flag(flag), Literal::Flag(wanted)) => Some(flag.cmp(wanted)),
-        (Cell::Stamp(seconds), Literal::Stamp(wanted)) => Some((seconds * 1_000).cmp(wanted)),
-        (Cell::Date(seconds), Literal::Date(wanted)) => {
-            Some(DateTime::from_timestamp(*seconds, 0)?.date_naive().cmp(wanted))
-        }
-        (Cell::Choices(choices), Literal::Text(wanted)) => {
-            choices.contains(&&**wanted).then_some(Ordering::Equal)
-        }
-        _ => None,
-    }
-}
-
-/// Compares what a test has planted.
-fn compare_json(raw: &str, literal: &Literal) -> Option<Ordering> {
-    let value: Value = serde_json::from_str(raw).unwrap_or(Value::Null);
-    match (value, literal) {
-        (Value::Null, Literal::Null) => Some(Ordering::Equal),
-        (Value::Bool(flag), Literal::Flag(wanted)) => Some(flag.cmp(wanted)),
-        (Value::Number(number), Literal::Number(wanted)) => number.as_f64()?.partial_cmp(wanted),
-        (Value::String(text), Literal::Text(wanted)) => Some(text.cmp(wanted)),
-        (Value::String(text), Literal::Stamp(wanted)) => {
-            Some(DateTime::parse_from_rfc3339(&text).ok()?.timestamp_millis().cmp(wanted))
-        }
-        (Value::String(text), Literal::Date(wanted)) => Some(text.parse::<NaiveDate>().ok()?.cmp(wanted)),
-        _ => None,
     }
 }
 

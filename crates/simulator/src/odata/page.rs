@@ -118,13 +118,20 @@ impl View<'_> {
         let after = self.query.skiptoken.as_deref().filter(|_| !by_skip);
         let mut matching = self.matching(after, filtered, ignored, unsorted);
         let mut records: Vec<(&str, &Record)> = matching.by_ref().skip(self.query.skip).take(top).collect();
-        let more = matching.next().is_some();
+        let mut more = matching.next().is_some();
         drop(matching);
+        for trouble in troubles {
+            if let Trouble::ShortPage(by) = trouble {
+                let kept = records.len().saturating_sub(*by).max(1);
+                more |= kept < records.len();
+                records.truncate(kept);
+            }
+        }
 
         let last = records.last().map(|(key, _)| (*key).to_owned());
         let link = last.filter(|_| more && !has(&Trouble::NoLink)).map(|last| {
             if by_skip {
-                self.link(params, ("$skip", &(self.query.skip + top).to_string()))
+                self.link(params, ("$skip", &(self.query.skip + records.len()).to_string()))
             } else {
                 self.link(params, ("$skiptoken", &last))
             }

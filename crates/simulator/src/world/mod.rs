@@ -12,6 +12,7 @@ mod record;
 mod relations;
 mod render;
 mod schema;
+mod spark;
 mod truth;
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::spark::{Asked, Columns, LOCAL_SECONDS, View as SparkView, expansion};
 pub use self::{edits::PhotoChange, record::Resource};
 pub(crate) use self::{
     record::{Ground, Record, pick},
@@ -115,6 +117,8 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub(crate) schema: Arc<Schema>,
+    /// What the native surface makes of them, if it has them.
+    pub(crate) columns: Option<Columns>,
     entries: BTreeMap<Box<str>, Entry>,
     next: u64,
 }
@@ -153,8 +157,13 @@ impl World {
                 ground.lookups.extend(values.iter().map(|value| (field.name.clone(), *value)));
             }
         }
-        let shelves =
-            schemas.into_iter().map(|schema| Shelf { schema, entries: BTreeMap::new(), next: 0 }).collect();
+        let shelf = |schema: Arc<Schema>| Shelf {
+            columns: Columns::of(&schema),
+            schema,
+            entries: BTreeMap::new(),
+            next: 0,
+        };
+        let shelves = schemas.into_iter().map(shelf).collect();
         let mut inner = Inner {
             ground,
             shelves,
@@ -256,6 +265,11 @@ impl Inner {
     pub(crate) fn shown(&self, resource: Resource, key: &str, now: i64) -> Option<(&str, &Record)> {
         let (key, entry) = self.shelf(resource).entries.get_key_value(key)?;
         Some((key, entry.shown(now)?))
+    }
+
+    /// Whether there ever was such a record.
+    pub(crate) fn holds(&self, resource: Resource, key: &str) -> bool {
+        self.shelf(resource).entries.contains_key(key)
     }
 
     fn true_records(&self, resource: Resource, now: i64) -> impl Iterator<Item = (&str, &Record)> {

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::clock;
 
+/// What the native surface puts in place of a value that the key's role may not see, whatever its type.
+pub(super) const HIDDEN: &str = "********";
+
 /// How an answer is dressed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Style {
@@ -21,6 +24,8 @@ pub(crate) struct Style {
     pub(crate) noise: bool,
     /// Members come in an order drawn from this.
     pub(crate) shuffle: Option<u64>,
+    /// Hidden values and choices as the native surface writes them.
+    pub(crate) native: bool,
 }
 
 /// A JSON object under construction.
@@ -61,6 +66,7 @@ impl<'a> Object<'a> {
     pub(crate) fn cell(&mut self, name: &str, cell: &Cell<'_>) {
         match cell {
             Cell::Absent => return,
+            Cell::Hidden if self.style.native => return self.text(name, HIDDEN),
             Cell::Hidden => {
                 self.name(name);
                 // The name is written already: the annotation's goes over it.
@@ -95,14 +101,17 @@ impl<'a> Object<'a> {
                 let _ = write!(out, "\"{}\"", clock::stamp(*seconds));
             }
             Cell::Choices(choices) => {
-                out.push('[');
+                let (open, close, chosen) =
+                    if self.style.native { ('{', '}', ":true") } else { ('[', ']', "") };
+                out.push(open);
                 for (n, choice) in choices.iter().enumerate() {
                     if n > 0 {
                         out.push(',');
                     }
                     string(out, choice);
+                    out.push_str(chosen);
                 }
-                out.push(']');
+                out.push(close);
             }
             Cell::Raw(raw) => out.push_str(raw),
         }

@@ -65,7 +65,7 @@ fn body(inner: &Inner, resource: Resource, key: &str, record: &super::Record) ->
 }
 
 /// Parses what can be parsed, member by member if need be.
-fn readable(text: &str) -> Value {
+pub(super) fn readable(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| {
         let Ok(members) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text) else {
             return Value::from(text);
@@ -83,7 +83,7 @@ fn readable(text: &str) -> Value {
 }
 
 /// Replaces `\u0000` and lone surrogates by U+FFFD, in the text.
-fn scrubbed(text: &str) -> String {
+pub(super) fn scrubbed(text: &str) -> String {
     let unit = |at: usize| -> Option<u16> {
         let escape = text.get(at..at + 6)?.strip_prefix("\\u")?;
         u16::from_str_radix(escape, 16).ok()

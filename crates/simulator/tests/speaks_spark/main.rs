@@ -3,6 +3,8 @@
 
 mod faults;
 mod market;
+mod native;
+mod native_truth;
 mod postgres;
 mod proxy;
 mod surface;
@@ -62,6 +64,39 @@ impl Feed {
             next = page["@odata.nextLink"].as_str().map(str::to_owned);
         }
         records
+    }
+
+    /// Status and envelope of an answer of the native surface.
+    async fn ask(&self, path: &str) -> (u16, Value) {
+        let url = format!("{}/{}", self.simulator.spark_base_url(), path.replace(' ', "%20"));
+        let answer = self.request(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let mut body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        (status, body["D"].take())
+    }
+
+    /// The records of a native answer.
+    async fn results(&self, path: &str) -> Vec<Value> {
+        let (status, mut envelope) = self.ask(path).await;
+        assert!(status == 200 && envelope["Success"] == true, "{path}: {envelope}");
+        serde_json::from_value(envelope["Results"].take()).unwrap()
+    }
+
+    /// All records of a native list: until a page has none, or no token, or the token that it was asked with.
+    async fn follow(&self, path: &str) -> Vec<Value> {
+        let mut token = String::new();
+        let mut records = Vec::new();
+        loop {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let (status, envelope) = self.ask(&format!("{path}{joint}_skiptoken={token}")).await;
+            assert_eq!(status, 200, "{envelope}");
+            let page = envelope["Results"].as_array().unwrap();
+            records.extend(page.clone());
+            match envelope["SkipToken"].as_str() {
+                Some(next) if !page.is_empty() && next != token => next.clone_into(&mut token),
+                _ => return records,
+            }
+        }
     }
 
     async fn keys(&self, path: &str, field: &str) -> Vec<String> {
