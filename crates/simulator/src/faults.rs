@@ -1,6 +1,8 @@
 //! Faults on demand: what goes wrong, at which request, how often.
 //!
-//! A fault waits until a request matches and then takes part in its answer. Several may take part in one.
+//! A fault waits until a request matches and then takes part in its answer. Several may take part in one. Each
+//! does on the native surface what comes closest to what it does on the RESO side; its conditions read a native
+//! request in OData's words, so one body of tests serves both.
 //! The rule: nothing here is left to chance, so a test that failed fails again.
 
 use std::{
@@ -8,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::journal::Entry;
+use crate::{dialect::Dialect, journal::Entry};
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,8 @@ pub enum Trouble {
         /// The body.
         body: String,
     },
+    /// 200 and a list without a single record, under a count of none.
+    NoRecords,
     /// 302 to this address.
     Redirect(String),
     /// The true body ends early, but `Content-Length` agrees with what is sent.
@@ -61,15 +65,16 @@ pub enum Trouble {
         /// Real time between two pieces.
         every: Duration,
     },
-    /// `nextLink` points to this origin, as in `http://127.0.0.1:1`.
+    /// `nextLink` points to this origin, as in `http://127.0.0.1:1`. A native list has no links: it waits.
     ForeignLink(String),
-    /// `nextLink` is the address of the page itself.
+    /// `nextLink` is the address of the page itself. A native token leads back to the start instead: one that
+    /// stands still would be the end.
     RepeatedLink,
-    /// `nextLink` lacks scheme and host.
+    /// `nextLink` lacks scheme and host. A native list has no links: it waits.
     RelativeLink,
-    /// The page has no `nextLink`, whatever is left: the list ends early.
+    /// The page has no `nextLink` or token, whatever is left: the list ends early.
     NoLink,
-    /// The page has no records, but its `nextLink`.
+    /// The page has no records, but its `nextLink`, or a token that differs from the one sent.
     EmptyPage,
     /// A request with `$skiptoken` or `$skip` is refused with 400; a first page passes.
     ExpiredToken,
@@ -83,7 +88,8 @@ pub enum Trouble {
     NoExpansion(&'static str),
     /// An expansion comes empty, whatever there is.
     EmptyExpansion(&'static str),
-    /// An expansion has a link to more of it: the set is not complete.
+    /// An expansion has a link to more of it: the set is not complete. A native one lacks its first part, as in
+    /// `Media` without `Photos`.
     PartialExpansion(&'static str),
     /// 503 with code 1515 if `$top` is above this.
     TooSlowAbove(usize),
@@ -135,6 +141,7 @@ pub struct Fault {
     resource: Option<String>,
     urls: Vec<String>,
     without: Vec<String>,
+    when: Option<fn(&Entry) -> bool>,
     after: u64,
     left: Option<u64>,
 }
@@ -176,6 +183,7 @@ impl Trouble {
         match self {
             Self::Refuse { .. } => "refuse",
             Self::Answer { .. } => "answer",
+            Self::NoRecords => "no_records",
             Self::Redirect(_) => "redirect",
             Self::CutShort { .. } => "cut_short",
             Self::Truncate { .. } => "truncate",
@@ -209,17 +217,18 @@ impl Trouble {
 
     /// Whether the trouble has anything to do with such a request: the rest must not use it up.
     fn concerns(&self, entry: &Entry) -> bool {
-        let has = |name| entry.param(name).is_some();
+        let native = entry.dialect == Dialect::Spark;
         match self {
-            Self::ExpiredToken => has("$skiptoken") || has("$skip"),
-            Self::CountOff(_) | Self::NoCount => has("$count"),
+            Self::ForeignLink(_) | Self::RelativeLink => !native,
+            // Without a token there is nowhere to go on from: it would be a lie that nobody can see.
+            Self::EmptyPage | Self::ShortPage(_) => !native || entry.param("_skiptoken").is_some(),
+            Self::ExpiredToken => entry.after().is_some() || entry.param("$skip").is_some(),
+            Self::CountOff(_) | Self::NoCount => entry.param("$count").is_some(),
             Self::In(_) => entry.param("$filter").is_some_and(|filter| filter.contains(" in ")),
-            Self::NoExpansion(name) | Self::EmptyExpansion(name) | Self::PartialExpansion(name) => entry
-                .param("$expand")
-                .is_some_and(|expand| expand.split(',').any(|part| part.trim() == *name)),
-            Self::TooSlowAbove(top) => entry
-                .param("$top")
-                .is_some_and(|asked| asked.parse::<usize>().is_ok_and(|asked| asked > *top)),
+            Self::NoExpansion(name) | Self::EmptyExpansion(name) | Self::PartialExpansion(name) => {
+                entry.expands(name)
+            }
+            Self::TooSlowAbove(top) => entry.top().is_some_and(|asked| asked > *top),
             _ => true,
         }
     }
@@ -228,12 +237,26 @@ impl Trouble {
 impl Fault {
     /// This trouble at the next request that it concerns, once.
     pub fn new(trouble: Trouble) -> Self {
-        Self { trouble, resource: None, urls: Vec::new(), without: Vec::new(), after: 0, left: Some(1) }
+        Self {
+            trouble,
+            resource: None,
+            urls: Vec::new(),
+            without: Vec::new(),
+            when: None,
+            after: 0,
+            left: Some(1),
+        }
     }
 
     /// Only for this entity set.
     pub fn on(mut self, resource: &str) -> Self {
         self.resource = Some(resource.to_owned());
+        self
+    }
+
+    /// Only if the request is of this kind, as in `when(Entry::is_key_list)`.
+    pub fn when(mut self, wanted: fn(&Entry) -> bool) -> Self {
+        self.when = Some(wanted);
         self
     }
 
@@ -277,6 +300,7 @@ impl Fault {
         self.resource.as_ref().is_none_or(|name| entry.resource.as_ref() == Some(name))
             && self.urls.iter().all(|part| url.contains(part))
             && !self.without.iter().any(|part| url.contains(part))
+            && self.when.is_none_or(|wanted| wanted(entry))
             && self.trouble.concerns(entry)
     }
 }

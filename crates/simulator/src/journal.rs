@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
-use crate::{dialect::Dialect, http::Request, odata, spark};
+use crate::{dialect::Dialect, http::Request, odata, question, spark, world::Resource};
 
 /// A long demo must not fill memory with its own history.
 const KEPT: usize = 100_000;
@@ -57,6 +57,8 @@ pub struct Entry {
     pub raw_query: String,
     /// The same, percent-decoded, in the order sent.
     pub params: Vec<(String, String)>,
+    /// A native question in OData's words, as in `$top` for `_limit`; empty on the RESO side.
+    pub asked: Vec<(String, String)>,
     /// The whole `Authorization` header, so that a test can look for a token where none belongs.
     pub authorization: Option<String>,
     /// Whether that header carried the right token in a known scheme.
@@ -102,6 +104,7 @@ impl Entry {
             path,
             raw_query: query.to_owned(),
             params,
+            asked: Vec::new(),
             authorization: header("authorization"),
             token_right: false,
             user_agent: header("user-agent"),
@@ -113,15 +116,73 @@ impl Entry {
         }
     }
 
-    /// The decoded value of a query option, as in `param("$top")`.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(param, _)| param == name).map(|(_, value)| &**value)
+    /// Says the question again in OData's words, once it is known what it is about.
+    pub(crate) fn translate(&mut self) {
+        if self.dialect == Dialect::Spark {
+            let resource = self.resource.as_deref().and_then(Resource::named);
+            self.asked = question::translated(resource, &self.params);
+        }
     }
 
-    /// The decoded path and query, for searching.
+    /// The decoded value of a query option, as in `param("$top")`; a native request answers to OData's names and
+    /// to its own.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let mut all = self.params.iter().chain(&self.asked);
+        all.find(|(param, _)| param == name).map(|(_, value)| &**value)
+    }
+
+    /// The decoded path and query, for searching; the query of a native request in OData's words.
     pub fn url(&self) -> String {
-        let query: Vec<String> = self.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let params = match self.dialect {
+            Dialect::Reso => &self.params,
+            Dialect::Spark => &self.asked,
+        };
+        let query: Vec<String> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{}?{}", self.path, query.join("&"))
+    }
+
+    /// Whether anything is filtered; the type of an account is no filter.
+    pub fn has_filter(&self) -> bool {
+        self.param("$filter").is_some()
+    }
+
+    /// Whether this relation is to come along, by its RESO name.
+    pub fn expands(&self, relation: &str) -> bool {
+        let listed = |expand: &str| expand.split(',').any(|part| part.trim() == relation);
+        self.param("$expand").is_some_and(listed)
+    }
+
+    /// The page size asked for.
+    pub fn top(&self) -> Option<usize> {
+        self.param("$top")?.parse().ok()
+    }
+
+    /// Whether the size of the whole list is asked for.
+    pub fn counts(&self) -> bool {
+        self.param("$count") == Some("true")
+    }
+
+    /// The token that this page goes on from; `None` on a first page.
+    pub fn after(&self) -> Option<&str> {
+        self.param("$skiptoken").filter(|token| !token.is_empty())
+    }
+
+    /// The keys that are asked for by name, in a path or in a filter.
+    pub fn keys(&self) -> Option<Vec<String>> {
+        if let Some(key) = &self.key {
+            return Some(vec![key.clone()]);
+        }
+        let (_, listed) = self.param("$filter")?.split_once("Key in (")?;
+        let listed = listed.split_once(')').map_or(listed, |(keys, _)| keys);
+        Some(listed.split(',').map(|key| key.trim().trim_matches('\'').replace("''", "'")).collect())
+    }
+
+    /// Whether it is a page of a list of keys: nothing is selected but keys, perhaps with their stamps, and no
+    /// key is asked for by name.
+    pub fn is_key_list(&self) -> bool {
+        let bare = |field: &str| field.ends_with("Key") || field == "ModificationTimestamp";
+        let selected = self.param("$select").is_some_and(|fields| fields.split(',').all(|f| bare(f.trim())));
+        selected && self.keys().is_none()
     }
 }
 

@@ -15,6 +15,7 @@ mod literal;
 mod market;
 mod odata;
 mod proxy;
+mod question;
 mod server;
 mod spark;
 mod trap;

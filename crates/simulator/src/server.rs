@@ -47,6 +47,9 @@ pub struct Settings {
     pub cache_window: Duration,
     /// Requests answered within a window; beyond them 429 with code 1550.
     pub rate_limit: Option<(usize, Duration)>,
+    /// Whether a plus in a query is a space, as in a form. Not everybody's servers say so, and a client that does
+    /// without is right with all of them.
+    pub form_encoded: bool,
     /// How lists of the native surface end.
     pub list_end: ListEnd,
     /// A market that moves by itself.
@@ -67,6 +70,7 @@ impl Default for Settings {
             shape: Shape::default(),
             cache_window: Duration::ZERO,
             rate_limit: None,
+            form_encoded: false,
             list_end: ListEnd::default(),
             market: None,
             clock: Clock::default(),
@@ -91,6 +95,7 @@ struct Shared {
     journal: Journal,
     faults: Faults,
     rate_limit: Option<(usize, Duration)>,
+    form_encoded: bool,
     list_end: ListEnd,
     recent: Mutex<VecDeque<Instant>>,
 }
@@ -121,6 +126,7 @@ impl Simulator {
             journal: Journal::default(),
             faults: Faults::default(),
             rate_limit: settings.rate_limit,
+            form_encoded: settings.form_encoded,
             list_end: settings.list_end,
             recent: Mutex::default(),
         });
@@ -212,9 +218,13 @@ impl Shared {
 }
 
 /// Answers one request, from the journal's first line to the delivery.
-async fn respond(shared: Arc<Shared>, request: Request) -> Response {
+async fn respond(shared: Arc<Shared>, mut request: Request) -> Response {
+    if shared.form_encoded {
+        request.target = request.target.replace('+', "%20");
+    }
     let mut entry = Entry::of(&request, shared.world.clock().now());
     name_account(&shared, &mut entry);
+    entry.translate();
     let secret = entry.authorization.as_deref().and_then(|value| value.split_once(' '));
     entry.token_right = secret.is_some_and(|(scheme, token)| {
         (scheme.eq_ignore_ascii_case("Bearer") || scheme.eq_ignore_ascii_case("OAuth"))
@@ -270,6 +280,14 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
             }
             Trouble::Answer { status, content_type, body } => {
                 return Answer { status: *status, content_type, body: body.clone(), records: 0 };
+            }
+            Trouble::NoRecords => {
+                let body = match entry.dialect {
+                    Dialect::Reso => r#"{"@odata.count":0,"value":[]}"#,
+                    Dialect::Spark => r#"{"D":{"Success":true,"Results":[],"Pagination":{"TotalRows":0}}}"#,
+                };
+                let body = body.to_owned();
+                return Answer { status: 200, content_type: "application/json", body, records: 0 };
             }
             Trouble::Redirect(_) => {
                 return Answer { status: 302, content_type: "text/html", body: String::new(), records: 0 };

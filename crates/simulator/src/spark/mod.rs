@@ -10,7 +10,10 @@ mod query;
 
 use std::fmt::Write as _;
 
-pub(crate) use self::page::answer;
+pub(crate) use self::{
+    filter::{Token, tokens},
+    page::answer,
+};
 use crate::{
     journal::Entry,
     odata::Answer,

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::spark::{Asked, Columns, LOCAL_SECONDS, View as SparkView, expansion};
+pub(crate) use self::spark::{Asked, Columns, LOCAL_SECONDS, View as SparkView, expansion, reso_name};
 pub use self::{edits::PhotoChange, record::Resource};
 pub(crate) use self::{
     record::{Ground, Record, pick},

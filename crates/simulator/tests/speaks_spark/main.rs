@@ -4,10 +4,12 @@
 mod faults;
 mod market;
 mod native;
+mod native_faults;
 mod native_truth;
 mod postgres;
 mod proxy;
 mod surface;
+mod third_party;
 
 use reqwest::header;
 use serde_json::Value;

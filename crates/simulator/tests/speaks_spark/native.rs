@@ -239,7 +239,7 @@ async fn accounts_are_members_and_offices_and_open_houses_tell_both_times() {
     assert_eq!(feed.results(&format!("accounts/{member}")).await[0], members[0]);
     let journal = feed.simulator.journal();
     assert_eq!(journal.of("Member").last().unwrap().key.as_deref(), Some(&*member));
-    assert!(journal.of("Office").iter().all(|entry| entry.url().contains("Office")));
+    assert!(journal.of("Office").iter().all(|entry| entry.raw_query.contains("Office")));
 
     let listing = world.keys(Resource::Property).remove(0);
     let start = "2030-07-08T15:30:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp();

@@ -155,6 +155,26 @@ impl Column {
     }
 }
 
+/// What RESO calls a native field; `None` if both call it the same or RESO has nothing like it.
+pub(crate) fn reso_name(resource: Resource, native: &str) -> Option<&'static str> {
+    if native == "Id" {
+        return Some(resource.key_field());
+    }
+    let rows = match resource {
+        Resource::Property => {
+            return RENAMED.iter().find(|(_, name)| *name == native).map(|(reso, _)| *reso);
+        }
+        Resource::Member => people::MEMBER,
+        Resource::Office => people::OFFICE,
+        Resource::OpenHouse => people::OPEN_HOUSE,
+        Resource::Teams | Resource::Lookup => return None,
+    };
+    rows.iter().find_map(|(name, row)| match row {
+        people::From::Field(reso) if *name == native => Some(*reso),
+        _ => None,
+    })
+}
+
 fn listing(schema: &Schema) -> Vec<Column> {
     let mut columns = vec![Column { name: "MlsId".to_owned(), kind: Kind::Text, source: Source::Own(mls) }];
     for (at, field) in schema.fields.iter().enumerate() {

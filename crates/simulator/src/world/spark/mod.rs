@@ -14,7 +14,10 @@ use super::{
     record::{Planted, Record},
 };
 
-pub(crate) use self::{columns::Columns, people::LOCAL_SECONDS};
+pub(crate) use self::{
+    columns::{Columns, reso_name},
+    people::LOCAL_SECONDS,
+};
 
 /// Expansions that stand beside `StandardFields`, not inside.
 const CUSTOM: [&str; 3] = ["CustomFields", "CustomFieldsRaw", "CustomFieldsExpandedRaw"];
