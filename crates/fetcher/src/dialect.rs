@@ -26,6 +26,11 @@ impl Api {
         }
     }
 
+    /// Whether pages name the next one by a link. Where they do not, there is no paging but by their tokens.
+    pub const fn has_links(self) -> bool {
+        matches!(self, Self::Reso)
+    }
+
     /// Whether the dialect describes itself.
     pub const fn has_metadata(self) -> bool {
         matches!(self, Self::Reso)

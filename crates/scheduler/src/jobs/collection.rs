@@ -215,9 +215,10 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
     loop {
         let position = walk.next().unwrap_or(&Position::Start);
         let paging = context.paging(run.resource);
+        let by_links = paging == Paging::NextLink && context.settings.fetcher.api.has_links();
         let request = PageRequest { query: &collection.query, position, paging, top: walk.top };
         let error = match context.ask(&request, run.job.priority()).await {
-            Ok(page) if paging == Paging::NextLink && misleads(run, &walk, collection, &page).await? => {
+            Ok(page) if by_links && misleads(run, &walk, collection, &page).await? => {
                 context.page_by(run.resource, Paging::Key);
                 if !may_start_over {
                     let (records, expected) = (walk.records + page.len() as u64, walk.expected.unwrap_or(0));

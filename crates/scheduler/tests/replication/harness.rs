@@ -9,14 +9,16 @@ use serde_json::Value;
 use spark_domain::plan::purge::Guard;
 use spark_domain::walk::Paging;
 use spark_domain::{FeedName, Job, Relation, Resource};
-use spark_fetcher::TokenSource;
+use spark_fetcher::{Api, TokenSource};
 use spark_scheduler::metrics::{Build, Metrics};
 use spark_scheduler::{FeedSettings, OnceReport, PAGE_ALLOWANCE, Pace, Replicator, run_once};
-use spark_simulator::{Settings as SimulatorSettings, Simulator, postgres};
+use spark_simulator::{Dialect, Settings as SimulatorSettings, Simulator, Trouble, postgres};
 use spark_store::{Settings as StoreSettings, Store};
 use sqlx::{Connection, PgConnection, Row};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+
+use crate::DIALECT;
 
 /// How long a test waits for a state before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -163,6 +165,26 @@ impl World {
         }
     }
 
+    /// Waits until this many resources of the feed are downloaded.
+    pub(crate) async fn until_downloaded(&self, resources: usize) {
+        let complete = "select count(*) from replicator.resource \
+                        where feed = $1 and initial_download_completed_at is not null";
+        let mut connection = self.connection().await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let count = sqlx::query_scalar::<_, i64>(complete).bind(self.feed().as_str());
+            let count = count.fetch_one(&mut connection).await.unwrap();
+            if usize::try_from(count).is_ok_and(|count| count == resources) {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{count} resources are downloaded, not {resources}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Keys and bodies of a table of schema `mls`.
     pub(crate) async fn rows(&self, resource: Resource) -> BTreeMap<String, Value> {
         let sql = format!("select key, body::text from mls.{} where feed = $1", resource.table());
@@ -182,7 +204,7 @@ impl World {
     pub(crate) async fn assert_equal(&self, resource: Resource) {
         let ours = self.rows(resource).await;
         let theirs: BTreeMap<String, Value> =
-            self.simulator.world().truth(sim(resource)).into_iter().collect();
+            self.simulator.world().truth_in(DIALECT, sim(resource)).into_iter().collect();
         let (mine, real): (BTreeSet<_>, BTreeSet<_>) = (ours.keys().collect(), theirs.keys().collect());
         assert_eq!(mine, real, "{resource}: keys differ");
         for (key, body) in &ours {
@@ -199,7 +221,7 @@ impl World {
 
     pub(crate) async fn assert_relation_equal(&self, resource: Resource, key: &str, relation: Relation) {
         let ours = self.relation(resource, key, relation).await;
-        let theirs = self.simulator.world().truth_relation(sim(resource), key, relation.as_str());
+        let theirs = self.simulator.world().relation_in(DIALECT, sim(resource), key, relation.as_str());
         let mut theirs: Vec<Value> = theirs.iter().map(plain).collect();
         theirs.sort_by_key(Value::to_string);
         assert_eq!(ours, theirs, "{relation} of {resource} {key} differs");
@@ -239,11 +261,25 @@ fn plain(value: &Value) -> Value {
     }
 }
 
+/// The answer of a feed that lists nothing, in the dialect of the stories.
+pub(crate) fn empty_list() -> Trouble {
+    let body = match DIALECT {
+        Dialect::Reso => r#"{"@odata.count":0,"value":[]}"#,
+        Dialect::Spark => r#"{"D":{"Success":true,"Results":[],"Pagination":{"TotalRows":0}}}"#,
+    };
+    Trouble::Answer { status: 200, content_type: "application/json", body: body.to_owned() }
+}
+
 /// Settings for a simulated feed: patient towards nobody, so that tests are quick.
 pub(crate) fn settings(simulator: &Simulator, feed: &str) -> FeedSettings {
     let feed: FeedName = feed.parse().unwrap();
     let token = TokenSource::Text(simulator.token().into());
-    let mut fetcher = spark_fetcher::Settings::new(feed, simulator.base_url().parse().unwrap(), token);
+    let mut fetcher =
+        spark_fetcher::Settings::new(feed, simulator.base_url_of(DIALECT).parse().unwrap(), token);
+    fetcher.api = match DIALECT {
+        Dialect::Reso => Api::Reso,
+        Dialect::Spark => Api::Spark,
+    };
     fetcher.retry.base = Duration::from_millis(5);
     fetcher.retry.cap = Duration::from_millis(20);
     fetcher.retry.sync_wait = Duration::from_millis(10);
@@ -252,12 +288,15 @@ pub(crate) fn settings(simulator: &Simulator, feed: &str) -> FeedSettings {
     fetcher.timeouts.read = Duration::from_secs(2);
     FeedSettings {
         fetcher,
-        resources: Resource::ALL.to_vec(),
-        relations: BTreeMap::from([
+        resources: Resource::ALL.into_iter().filter(|resource| DIALECT.offers(sim(*resource))).collect(),
+        relations: [
             (Resource::Property, vec![Relation::Media, Relation::Room, Relation::Unit]),
             (Resource::Member, vec![Relation::Media]),
             (Resource::Office, vec![Relation::Media]),
-        ]),
+        ]
+        .into_iter()
+        .filter(|(resource, _)| !DIALECT.relations(sim(*resource)).is_empty())
+        .collect(),
         exclude: BTreeSet::new(),
         paging: Paging::NextLink,
         update_every: Duration::from_millis(300),

@@ -18,7 +18,7 @@ async fn a_second_instance_stands_by_and_takes_over_when_the_first_stops() {
         )
         .await;
     let second = world.daemon();
-    world.until("everything is downloaded", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource").await;
+    world.until_downloaded(world.settings.resources.len()).await;
     let epoch: i64 = world.ask("select epoch from replicator.lease").await;
     first.stop_gently();
     first.stopped().await;

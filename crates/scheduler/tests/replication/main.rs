@@ -1,6 +1,9 @@
 //! The promises, on a simulated Spark over HTTP and a real Postgres. Each test is a sentence.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+/// What the feed of every story speaks.
+const DIALECT: spark_simulator::Dialect = spark_simulator::Dialect::Reso;
+
 mod harness;
 #[cfg(feature = "breakages")]
 mod breakages;
@@ -11,5 +14,6 @@ mod purge;
 mod purge_trouble;
 mod lookups;
 mod trouble;
+mod links;
 mod lease;
 mod outage;

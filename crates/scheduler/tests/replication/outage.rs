@@ -68,7 +68,7 @@ async fn a_daemon_that_starts_before_postgres_waits_for_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     server.start_again().unwrap();
-    world.until("everything is downloaded", "select count(*) = 6 and bool_and(initial_download_completed_at is not null) from replicator.resource").await;
+    world.until_downloaded(world.settings.resources.len()).await;
     daemon.stop_gently();
     daemon.stopped().await;
     world.assert_equal(PROPERTY).await;

@@ -218,7 +218,7 @@ async fn a_void_sweep_whose_regular_time_has_passed_rests_before_it_is_tried_aga
     world.simulator.faults().push(
         spark_simulator::Fault::new(spark_simulator::Trouble::CountOff(30))
             .on("Property")
-            .matching("$select=ListingKey")
+            .matching("$count=true")
             .forever(),
     );
     let daemon = world.daemon();

@@ -44,7 +44,7 @@ async fn what_changed_arrives_and_the_overlap_is_asked_for() {
     let lower = before - TimeDelta::minutes(20);
     let expected = format!("ModificationTimestamp gt {}", lower.format("%Y-%m-%dT%H:%M:%SZ"));
     assert_eq!(request.param("$filter"), Some(expected.as_str()));
-    assert!(request.raw_query.contains("%20gt%20"), "a space is %20: {}", request.raw_query);
+    assert!(request.raw_query.to_lowercase().contains("%20gt%20"), "a space is %20: {}", request.raw_query);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_true_rewind_is_accepted_after_two_by_key_reads_a_cache_window_apart()
             .journal()
             .of("Property")
             .iter()
-            .filter(|r| r.url().contains(&key) && r.url().contains("filter"))
+            .filter(|r| r.keys().is_some_and(|keys| keys.contains(&key)))
             .count()
     };
     for read in 1..=2 {
@@ -211,6 +211,7 @@ async fn a_gap_of_days_is_taken_in_slices_that_each_move_the_cursor() {
         .journal()
         .of("Property")
         .iter()
+        .filter(|r| r.after().is_none())
         .filter_map(|r| r.param("$filter").map(str::to_owned))
         .collect();
     assert_eq!(filters.len(), 3, "{filters:?}");
