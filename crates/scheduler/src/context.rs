@@ -13,7 +13,6 @@ use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
 use spark_store::{Lease, Store};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::JobError;
@@ -38,11 +37,11 @@ pub(crate) struct FeedContext {
     running: watch::Sender<usize>,
     /// Resources whose feed refused a `$select`; asked anew after a restart.
     unselectable: Mutex<BTreeSet<Resource>>,
-    /// Resources whose feed switched an expansion off, and when it said so.
-    unexpandable: Mutex<BTreeMap<Resource, Instant>>,
     paging: Mutex<BTreeMap<Resource, Paging>>,
     turns: Mutex<Turns>,
     declared: Mutex<BTreeMap<Resource, Arc<Fields>>>,
+    /// Resources for whose sake the metadata was read again.
+    doubted: Mutex<BTreeSet<Resource>>,
 }
 
 /// Whose turn it is, by job.
@@ -51,8 +50,8 @@ type Turns = HashMap<(Resource, Job), Arc<AsyncMutex<()>>>;
 /// The names of declared fields.
 pub(crate) type Fields = BTreeSet<String>;
 
-/// Expansions that the feed switched off are asked for again after this long.
-const EXPAND_AGAIN: Duration = Duration::from_hours(1);
+/// The resource under which the feed's metadata is kept.
+const METADATA_OF: Resource = Resource::Property;
 
 /// Statements that time out this often in a row are no outage.
 const MOST_TIMEOUTS: u32 = 12;
@@ -105,10 +104,10 @@ impl FeedContext {
             wakes,
             running,
             unselectable: Mutex::default(),
-            unexpandable: Mutex::default(),
             paging: Mutex::default(),
             turns: Mutex::default(),
             declared: Mutex::default(),
+            doubted: Mutex::default(),
         }
     }
 
@@ -141,16 +140,6 @@ impl FeedContext {
         lock(&self.paging).insert(resource, paging);
     }
 
-    /// Whether expansions of a resource are left out for now: the feed switched one off (Spark 1505), which is
-    /// usually temporary and never a reason to go without the records.
-    pub(crate) fn expands(&self, resource: Resource) -> bool {
-        lock(&self.unexpandable).get(&resource).is_none_or(|since| since.elapsed() > EXPAND_AGAIN)
-    }
-
-    pub(crate) fn expand_no_more(&self, resource: Resource) {
-        lock(&self.unexpandable).insert(resource, Instant::now());
-    }
-
     /// Wakes every job of a resource: something that all of them depend on has changed.
     pub(crate) fn wake_all(&self, resource: Resource) {
         for job in Job::ALL {
@@ -175,9 +164,31 @@ impl FeedContext {
         Ok(fields)
     }
 
-    /// New metadata is kept: what it declares is read anew.
+    /// New metadata is kept: what it declares is read anew, and may be selected again.
     pub(crate) fn forget_declared_fields(&self) {
         lock(&self.declared).clear();
+        lock(&self.unselectable).clear();
+        lock(&self.doubted).clear();
+    }
+
+    /// The feed refuses a field (Spark 1040), so its metadata may have changed: it is read again, once.
+    pub(crate) async fn doubt_metadata(
+        &self,
+        resource: Resource,
+        error: &spark_fetcher::Error,
+    ) -> Result<(), JobError> {
+        let applies = self.settings.resources.contains(&METADATA_OF);
+        if error.exchange().code != Some(1040) || !applies || !lock(&self.doubted).insert(resource) {
+            return Ok(());
+        }
+        tracing::warn!(
+            error = crate::error::chain(error),
+            "the feed does not know a field that it was asked for; its metadata is read again"
+        );
+        let now = self.now().await?;
+        crate::persist!(self, self.store.set_due(&self.lease, METADATA_OF, Job::Metadata, Some(now)))?;
+        self.wake(METADATA_OF, Job::Metadata).notify_one();
+        Ok(())
     }
 
     /// Whether the feed takes `$select` of more than the key of a resource.

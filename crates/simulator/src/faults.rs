@@ -93,6 +93,8 @@ pub enum Trouble {
     PartialExpansion(&'static str),
     /// 503 with code 1515 if `$top` is above this.
     TooSlowAbove(usize),
+    /// 500 with code 1026 wherever this record would be, alone or on a page.
+    BadRecord(String),
     /// Lists come in no order and page by `$skip`, unless `$orderby` is given.
     Unsorted,
     /// The page ends so many records early and its link goes on from there: nothing is lost.
@@ -204,6 +206,7 @@ impl Trouble {
             Self::EmptyExpansion(_) => "empty_expansion",
             Self::PartialExpansion(_) => "partial_expansion",
             Self::TooSlowAbove(_) => "too_slow_above",
+            Self::BadRecord(_) => "bad_record",
             Self::Unsorted => "unsorted",
             Self::ShortPage(_) => "short_page",
             Self::LeavesOut(_) => "leaves_out",

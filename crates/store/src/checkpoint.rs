@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use spark_domain::walk::Position;
-use spark_domain::{Checkpoint, FeedName, Job, Resource, Timestamp, Walk};
+use spark_domain::{Checkpoint, FeedName, Job, RecordKey, Resource, Timestamp, Walk};
 
 use crate::boundary::Boundary;
 use crate::connection::Store;
@@ -20,11 +20,11 @@ use crate::text;
 sql! {
     READ = "select cursor_at, unsynced_passes, walk_began_at, walk_as_of, walk_after, walk_until, walk_position, \
         walk_link, walk_key, walk_top, walk_expected, walk_pages, walk_records, walk_unsynced, walk_restarts, \
-        walk_empty_in_a_row from replicator.checkpoint where feed = $1 and resource = $2 and job = $3";
+        walk_empty_in_a_row, walk_last_key from replicator.checkpoint where feed = $1 and resource = $2 and job = $3";
     WRITE = "insert into replicator.checkpoint (feed, resource, job, cursor_at, unsynced_passes, walk_began_at, \
             walk_as_of, walk_after, walk_until, walk_position, walk_link, walk_key, walk_top, walk_expected, \
-            walk_pages, walk_records, walk_unsynced, walk_restarts, walk_empty_in_a_row) \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+            walk_pages, walk_records, walk_unsynced, walk_restarts, walk_empty_in_a_row, walk_last_key) \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
         on conflict (feed, resource, job) do update set updated_at = clock_timestamp(), cursor_at = excluded.cursor_at, \
             unsynced_passes = excluded.unsynced_passes, walk_began_at = excluded.walk_began_at, \
             walk_as_of = excluded.walk_as_of, walk_after = excluded.walk_after, walk_until = excluded.walk_until, \
@@ -32,7 +32,7 @@ sql! {
             walk_top = excluded.walk_top, walk_expected = excluded.walk_expected, \
             walk_pages = excluded.walk_pages, walk_records = excluded.walk_records, \
             walk_unsynced = excluded.walk_unsynced, walk_restarts = excluded.walk_restarts, \
-            walk_empty_in_a_row = excluded.walk_empty_in_a_row";
+            walk_empty_in_a_row = excluded.walk_empty_in_a_row, walk_last_key = excluded.walk_last_key";
     STATES = "select resource, job, last_attempt_at, last_success_at, due_at, walk_began_at is not null as in_walk, \
         failures, cursor_at from replicator.checkpoint where feed = $1 order by resource, job";
     DUE = "insert into replicator.checkpoint (feed, resource, job, due_at) values ($1, $2, $3, $4) \
@@ -161,6 +161,7 @@ pub(crate) async fn write(
         .bind(walk.map(|walk| walk.unsynced))
         .bind(walk.map(|walk| i64::from(walk.restarts)))
         .bind(walk.map(|walk| i64::from(walk.empty_in_a_row)))
+        .bind(walk.and_then(|walk| walk.last.as_ref()).map(RecordKey::as_str))
         .execute(conn)
         .await?;
     Ok(())
@@ -199,6 +200,7 @@ fn walk(row: &PgRow, began_at: Timestamp) -> Result<Walk, Error> {
         unsynced: row.try_get("walk_unsynced")?,
         restarts: number("walk_restarts")?,
         empty_in_a_row: number("walk_empty_in_a_row")?,
+        last: row.try_get::<Option<&str>, _>("walk_last_key")?.map(text::key).transpose()?,
         links: HashSet::new(),
     })
 }

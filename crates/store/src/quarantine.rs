@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use spark_domain::{FeedName, RecordKey, Relation, Resource, Timestamp};
 
+use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
@@ -61,6 +62,37 @@ pub(crate) struct Refused<'a> {
 type Row = (String, Option<String>, Option<String>, String, String, Timestamp, Timestamp, i64);
 
 impl Store {
+    /// Puts away what the feed cannot deliver: the record itself, or its sets of these relations.
+    pub async fn put_away(
+        &self,
+        lease: &Lease,
+        resource: Resource,
+        key: &RecordKey,
+        relations: &[Relation],
+        why: &str,
+    ) -> Result<(), Error> {
+        let record = relations.is_empty().then_some(None);
+        let refused: Vec<Refused<'_>> = relations
+            .iter()
+            .copied()
+            .map(Some)
+            .chain(record)
+            .map(|relation| Refused {
+                key: Some(key.as_str()),
+                relation,
+                reason: "undeliverable",
+                message: why.to_owned(),
+                raw: String::new(),
+            })
+            .collect();
+        self.observed("state", async {
+            let mut writing = self.begin_write(lease).await?;
+            put(writing.conn(), lease, resource, &refused).await?;
+            writing.commit(Boundary::PutAway).await
+        })
+        .await
+    }
+
     /// What is in quarantine, the latest first.
     pub async fn quarantine(&self, feed: &FeedName, limit: i64) -> Result<Vec<Quarantined>, Error> {
         self.observed("state", async {

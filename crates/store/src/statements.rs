@@ -21,6 +21,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("lease", crate::lease::STATEMENTS),
         ("feed", crate::feed::STATEMENTS),
         ("resource", crate::resource::STATEMENTS),
+        ("expansion", crate::expansion::STATEMENTS),
         ("checkpoint", crate::checkpoint::STATEMENTS),
         ("job_run", crate::job_run::STATEMENTS),
         ("budget", crate::budget::STATEMENTS),

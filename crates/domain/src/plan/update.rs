@@ -12,6 +12,9 @@ use crate::Timestamp;
 /// The longest span that one query asks for: beyond it servers cancel the query as too slow (1516).
 pub const LONGEST_SLICE: TimeDelta = TimeDelta::days(1);
 
+/// The shortest window that is still halved: below it the trouble lies elsewhere.
+pub const SHORTEST_WINDOW: TimeDelta = TimeDelta::minutes(1);
+
 /// A window of ModificationTimestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpdateWindow {
@@ -26,6 +29,15 @@ pub fn window(cursor: Timestamp, cache_window: TimeDelta, now: Timestamp) -> Upd
     let after = cursor - cache_window;
     let until = (now - cursor > LONGEST_SLICE).then(|| cursor + LONGEST_SLICE);
     UpdateWindow { after, until }
+}
+
+/// The first half of a window that a server cannot answer even in its smallest pages (1516); what follows it begins
+/// at its end. None if the window is too short for that.
+pub fn first_half(window: UpdateWindow, now: Timestamp) -> Option<UpdateWindow> {
+    let span = window.until.unwrap_or(now) - window.after;
+    // Whole seconds: that is what the question can say.
+    let half = TimeDelta::seconds(span.num_seconds() / 2);
+    (span > SHORTEST_WINDOW).then(|| UpdateWindow { until: Some(window.after + half), ..window })
 }
 
 /// The window of a look-back: open, over the last `span`.
@@ -95,6 +107,23 @@ mod tests {
         fn the_cursor_never_moves_back(a in 0i64..2_000_000_000, b in 0i64..2_000_000_000) {
             let window = UpdateWindow { after: at(0), until: None };
             prop_assert!(cursor_after(at(a), window, at(b)) >= at(a));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn halves_leave_no_gap_and_come_to_an_end(span in 0i64..4_000_000, bounded: bool) {
+            let (start, end) = (at(1_600_000_000), at(1_600_000_000 + span));
+            let whole = UpdateWindow { after: start, until: bounded.then_some(end) };
+            let (mut window, mut halvings) = (whole, 0);
+            while let Some(half) = first_half(window, end) {
+                let until = half.until.unwrap_or(end);
+                prop_assert!(half.after == start && until > start && until < end);
+                window = half;
+                halvings += 1;
+            }
+            prop_assert!(halvings < 30);
+            prop_assert!(window.until.unwrap_or(end) - start <= SHORTEST_WINDOW);
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Walk {
     pub restarts: u32,
     /// Pages in a row, up to now, without a record.
     pub empty_in_a_row: u32,
+    /// The last key so far, as long as the records came in the order of their keys.
+    pub last: Option<RecordKey>,
     /// Digests of the links followed. Not kept over a restart: the count of pages still bounds a circle.
     pub links: HashSet<u64>,
 }
@@ -132,6 +134,7 @@ impl Walk {
             unsynced: false,
             restarts: 0,
             empty_in_a_row: 0,
+            last: None,
             links: HashSet::new(),
         }
     }
@@ -161,6 +164,7 @@ impl Walk {
             self.as_of = head.as_of;
             self.expected = head.count;
         }
+        self.last = self.last_in_order(keys);
         self.pages += 1;
         self.records += records;
         self.unsynced |= head.unsynced;
@@ -194,6 +198,29 @@ impl Walk {
     pub fn start_over(self, began_at: Timestamp) -> Self {
         let restarts = self.restarts + 1;
         Self { restarts, ..Self::begin(began_at, self.window, self.top) }
+    }
+
+    /// Where the record stands that broke the page: behind the last key. None where the records did not come in
+    /// the order of their keys, so that a key says nothing about what was read.
+    pub fn behind_last(&self) -> Option<Position> {
+        match &self.last {
+            Some(key) => Some(Position::After(key.clone())),
+            None => (self.records == 0).then_some(Position::Start),
+        }
+    }
+
+    fn last_in_order(&self, keys: &[&RecordKey]) -> Option<RecordKey> {
+        if self.records > 0 && self.last.is_none() {
+            return None;
+        }
+        let mut last = self.last.as_ref();
+        for key in keys {
+            if last.is_some_and(|last| last > *key) {
+                return None;
+            }
+            last = Some(key);
+        }
+        last.cloned()
     }
 
     fn follow(&mut self, link: &str) -> Result<Position, WalkFailed> {

@@ -31,7 +31,8 @@ pub(crate) fn read(body: &[u8]) -> Option<Said> {
     if let Some(envelope) = body.get("D").filter(|d| d.is_object()) {
         let code = number(&envelope["Code"]);
         let failed = code.is_some() || envelope["Success"] == Value::Bool(false);
-        return failed.then(|| Said { code, message: text(&envelope["Message"]) });
+        let fields = named(&envelope["SparkQLErrors"], "Token", "Message");
+        return failed.then(|| Said { code, message: joined(text(&envelope["Message"]), fields) });
     }
     match body.get("error") {
         Some(word) if word.is_string() => {
@@ -44,10 +45,25 @@ pub(crate) fn read(body: &[u8]) -> Option<Said> {
                 .chain(details.map(|detail| &detail["code"]))
                 .filter_map(number)
                 .reduce(|first, next| if is_status(first) { next } else { first });
-            Some(Said { code, message: text(&error["message"]) })
+            let fields = named(&error["details"], "target", "message");
+            Some(Said { code, message: joined(text(&error["message"]), fields) })
         }
         _ => number(&body["Code"]).map(|code| Said { code: Some(code), message: text(&body["Message"]) }),
     }
+}
+
+/// What a list of complaints names: the field that the feed does not know (any more), and what is wrong with it.
+fn named(complaints: &Value, what: &str, why: &str) -> Vec<String> {
+    let one = |complaint: &Value| match (text(&complaint[what]), text(&complaint[why])) {
+        (Some(what), Some(why)) => Some(format!("{what}: {why}")),
+        (what, why) => what.or(why),
+    };
+    complaints.as_array().into_iter().flatten().filter_map(one).collect()
+}
+
+fn joined(message: Option<String>, mut complaints: Vec<String>) -> Option<String> {
+    complaints.splice(..0, message);
+    (!complaints.is_empty()).then(|| complaints.join("; "))
 }
 
 fn is_status(code: i64) -> bool {
@@ -65,6 +81,20 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_is_not_known_is_named_in_either_shape() {
+        for body in [
+            r#"{"D":{"Success":false,"Code":1040,"Message":"Invalid","SparkQLErrors":[{"Token":"Gone","Message":"Unknown field"}]}}"#,
+            r#"{"error":{"code":"400","message":"Invalid","details":[{"code":"1040","target":"Gone","message":"Unknown field"}]}}"#,
+        ] {
+            let said = read(body.as_bytes()).unwrap();
+            assert_eq!(
+                (said.code, said.message.as_deref()),
+                (Some(1040), Some("Invalid; Gone: Unknown field"))
+            );
+        }
+    }
 
     fn code(body: &str) -> Option<i64> {
         read(body.as_bytes()).and_then(|said| said.code)

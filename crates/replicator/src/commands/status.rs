@@ -74,6 +74,8 @@ fn doing(resource: &Resource) -> String {
     let mut said: Vec<String> =
         resource.running.iter().map(|run| format!("{} at page {}", run.job, run.pages)).collect();
     said.extend(resource.off.iter().map(|off| off.reason.clone()));
+    let without = resource.expansions_off.iter();
+    said.extend(without.map(|off| format!("without {}: {}", off.relation, off.since.reason)));
     said.extend(resource.trouble.clone());
     if said.is_empty() { String::new() } else { format!("  {}", said.join("; ")) }
 }
@@ -99,6 +101,7 @@ mod tests {
             "beaches: stale",
             "Property   stale        3 h 12 min behind, of 30 min",
             "purge plan 7",
+            "without Room: the feature is off for this MLS (1505)",
             "blocked since",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spark_domain::{FeedName, Job};
-use spark_store::{Error, Freshness, JobRun, OpenPlan, ResourceState, Store};
+use spark_store::{Error, ExpansionOff, Freshness, JobRun, OpenPlan, ResourceState, Store};
 
 use super::latest::Objective;
-use super::view::{Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View};
+use super::view::{self, Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View};
 
 /// Runs that are looked at: enough that each resource's last ones are among them.
 const RUNS_READ: i64 = 200;
@@ -31,6 +31,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
         let queue = store.relation_queue(name).await?;
         let states = store.resources(name).await?;
         let state = store.feed_state(name).await?;
+        let expansions = store.expansions_off(name).await?;
         let since = |at, reason: &str| Since { at, reason: reason.to_owned() };
         let objective = objectives.get(name);
         view.feeds.push(Feed {
@@ -42,7 +43,10 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
             clock_skew_seconds: state.and_then(|state| state.clock_skew_seconds),
             relations_due: whole(queue.due),
             oldest_relation_due_at: queue.oldest_due_at,
-            resources: lines.iter().map(|line| resource(line, &states, &runs, objective)).collect(),
+            resources: lines
+                .iter()
+                .map(|line| resource(line, &states, &expansions, &runs, objective))
+                .collect(),
         });
         let quarantined = store.quarantine(name, QUARANTINE_SHOWN).await?;
         view.quarantine.extend(quarantined.into_iter().map(|record| Quarantined {
@@ -65,6 +69,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
 fn resource(
     line: &Freshness,
     states: &[ResourceState],
+    expansions: &[ExpansionOff],
     runs: &[JobRun],
     objective: Option<&Objective>,
 ) -> Resource {
@@ -87,6 +92,14 @@ fn resource(
         last_sweep_completed_at: state.and_then(|state| state.last_sweep_completed_at),
         rows: whole(line.rows),
         off: line.off.as_ref().map(|off| Since { at: off.at, reason: off.reason.clone() }),
+        expansions_off: expansions
+            .iter()
+            .filter(|expansion| expansion.resource == line.resource)
+            .map(|expansion| view::ExpansionOff {
+                relation: expansion.relation.as_str(),
+                since: Since { at: expansion.off.at, reason: expansion.off.reason.clone() },
+            })
+            .collect(),
         initial_download: first,
         running: ours().filter(|run| run.ended_at.is_none()).map(running).collect(),
         // What is turned off says why itself.

@@ -3,7 +3,9 @@
 use chrono::TimeDelta;
 use spark_domain::Timestamp;
 
-use super::view::{Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View};
+use super::view::{
+    ExpansionOff, Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View,
+};
 
 const NAMES: [(&str, u64); 6] = [
     ("Property", 124_310),
@@ -65,6 +67,8 @@ pub(crate) fn broken() -> View {
         Some("the feed did not deliver: HTTP 503 from Property, six times in a row".to_owned());
     view.feeds[0].resources[1].complete_through_at = Some(ago(now, 3_000));
     view.feeds[0].resources[3].off = since(86_400, "the key may not read Teams (1500)");
+    let room = Since { at: ago(now, 7_200), reason: "the feature is off for this MLS (1505)".to_owned() };
+    view.feeds[0].resources[0].expansions_off = vec![ExpansionOff { relation: "Room", since: room }];
     view.feeds[1].blocked = since(5_400, "the token was refused twice (401, code 1020)");
     view.plans = vec![Plan {
         plan: 7,
@@ -115,6 +119,7 @@ fn feed(now: Timestamp, name: &str) -> Feed {
             last_sweep_completed_at: Some(ago(now, 20_000)),
             rows,
             off: None,
+            expansions_off: Vec::new(),
             initial_download: None,
             running: Vec::new(),
             trouble: None,

@@ -56,6 +56,8 @@ pub(crate) struct Resource {
     pub(crate) last_sweep_completed_at: Option<Timestamp>,
     pub(crate) rows: u64,
     pub(crate) off: Option<Since>,
+    /// Relations that the feed has switched off.
+    pub(crate) expansions_off: Vec<ExpansionOff>,
     /// The first download; none once it is complete.
     pub(crate) initial_download: Option<Progress>,
     pub(crate) running: Vec<Running>,
@@ -68,6 +70,14 @@ pub(crate) struct Resource {
 pub(crate) struct Since {
     pub(crate) at: Timestamp,
     pub(crate) reason: String,
+}
+
+/// A relation that the feed does not give at the moment.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ExpansionOff {
+    pub(crate) relation: &'static str,
+    #[serde(flatten)]
+    pub(crate) since: Since,
 }
 
 /// How far a download is.

@@ -11,7 +11,7 @@ use super::run::run_to_its_end;
 use crate::context::FeedContext;
 use crate::cron;
 use crate::error::{JobError, chain};
-use crate::jobs::media_refresh;
+use crate::jobs::{expansions, media_refresh};
 
 /// A task that knows nothing to wait for looks again after this long at the latest.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -99,12 +99,13 @@ async fn facts(context: &FeedContext, resource: Resource, job: Job) -> Result<Op
         .and_then(|(six, base)| cron::next_after(six, settings.time_zone, base));
     if job == Job::MediaRefresh && downloaded_at.is_some() {
         let checkpoint = crate::persist!(context, store.checkpoint(feed, resource, job))?;
-        let wanted = !settings.relations_of(resource).is_empty();
+        expansions::try_again(context, resource).await?;
+        let relations = expansions::offered(context, resource).await?;
+        let wanted = !relations.is_empty();
         facts.fill_pending = wanted && !media_refresh::is_filled(&checkpoint);
         if wanted {
-            let relations = settings.relations_of(resource);
             facts.relation_due_at =
-                crate::persist!(context, store.next_due_relation(feed, resource, relations))?;
+                crate::persist!(context, store.next_due_relation(feed, resource, &relations))?;
         }
     }
     Ok(Some(facts))

@@ -162,6 +162,9 @@ async fn next_turn(context: &FeedContext, job: Job) -> Option<Timestamp> {
 /// What a failure means for the resource or the feed.
 async fn after_failure(context: &FeedContext, resource: Resource, job: Job, error: &JobError) {
     let JobError::Feed(error) = error else { return };
+    if let Err(error) = context.doubt_metadata(resource, error).await {
+        tracing::debug!(error = chain(&error), "the metadata could not be ordered");
+    }
     let handled = match error.recovery() {
         Recovery::SignIn => context.refusals.token_refused(context, resource, error).await,
         // 1505 is about an expansion and usually temporary; and one 404 from a gateway is no verdict about a

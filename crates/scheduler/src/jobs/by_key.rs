@@ -33,8 +33,8 @@ pub(crate) enum KeyAnswer {
     Pages { asked: usize, pages: Vec<Page> },
     /// No form was understood.
     Misread { asked: usize },
-    /// The feed cannot deliver this one record (Spark 1026, 1515): the caller goes on without it.
-    Undeliverable,
+    /// The feed cannot deliver the first of the keys (Spark 1026, 1515), alone: the caller goes on without it.
+    Undeliverable { why: String },
 }
 
 /// Reads as many of the leading keys as one request takes.
@@ -80,7 +80,7 @@ pub(crate) async fn read(
             }
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
                 tracing::warn!(key = %keys[0], error = chain(&error), "the feed cannot deliver this record");
-                return Ok(KeyAnswer::Undeliverable);
+                return Ok(KeyAnswer::Undeliverable { why: chain(&error) });
             }
             Err(error) => return Err(error),
         }
@@ -109,7 +109,8 @@ async fn ask(
             let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top };
             let mut page = match context.ask(&request, question.priority).await {
                 Ok(page) => page,
-                Err(JobError::Feed(FeedError::KeyListRefused(_) | FeedError::NotOffered(_))) => {
+                Err(JobError::Feed(error @ (FeedError::KeyListRefused(_) | FeedError::NotOffered(_)))) => {
+                    context.doubt_metadata(question.resource, &error).await?;
                     return Ok(None);
                 }
                 Err(error) => return Err(error),

@@ -10,11 +10,12 @@ use spark_domain::walk::{Paging, Position, WalkFailed};
 use spark_domain::{
     Breakage, Checkpoint, Job, Page, PageHead, Query, Recovery, Relation, Resource, Timestamp, Walk,
 };
-use spark_fetcher::PageRequest;
+use spark_fetcher::{Error as FeedError, PageRequest};
 use spark_store::{Confirmed, Finish, PageCommit, PageOutcome, SweepId, SweepPage};
 use tokio::sync::oneshot;
 
-use super::Run;
+use super::bad_record::step_over;
+use super::{Run, expansions};
 use crate::context::FeedContext;
 use crate::error::JobError;
 
@@ -25,6 +26,7 @@ const UNDATED: TimeDelta = TimeDelta::minutes(2);
 const PROMPT: TimeDelta = TimeDelta::seconds(5);
 
 /// What to walk, and what to do with what comes.
+#[derive(Clone)]
 pub(crate) struct Collection<'a> {
     pub(crate) query: Query,
     /// Relations asked for with the page.
@@ -58,20 +60,34 @@ enum Next {
     Page(Box<Fetched>),
     /// The continuation is refused: the walk begins anew, and says so in its checkpoint first.
     StartOver(Box<Walk>),
+    /// A record breaks the smallest page that it stands on.
+    BadRecord(Box<Walk>, FeedError),
 }
 
-/// Walks to the end and returns the finished walk. A walk that fails for good is begun anew by the next run.
+/// Walks to the end and returns the finished walk. A walk that fails for good is begun anew by the next run; one
+/// that an expansion stops, without that expansion and at once.
 pub(crate) async fn walk(
     run: &mut Run<'_>,
-    walk: Walk,
-    collection: &Collection<'_>,
+    mut walk: Walk,
+    mut collection: Collection<'_>,
 ) -> Result<Walk, JobError> {
-    match walk_on(run, walk, collection).await {
-        Err(error @ (JobError::Restarting { .. } | JobError::Walk(_))) => {
-            start_over_next_time(run, collection).await?;
-            Err(error)
+    loop {
+        match walk_on(run, walk, &collection).await {
+            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) if !collection.expanded.is_empty() => {
+                let top = page_size::SMALLEST;
+                expansions::turn_off_refused(run, &collection.query, top, &error).await?;
+                let offered = expansions::offered(run.context, run.resource).await?;
+                collection.expanded.retain(|relation| offered.contains(relation));
+                collection.query.expand.clone_from(&collection.expanded);
+                let again = start_over(run, &collection).await?;
+                walk = again.ok_or(JobError::Feed(error))?;
+            }
+            Err(error @ (JobError::Restarting { .. } | JobError::Walk(_))) => {
+                start_over(run, &collection).await?;
+                return Err(error);
+            }
+            result => return result,
         }
-        result => result,
     }
 }
 
@@ -84,6 +100,11 @@ async fn walk_on(run: &mut Run<'_>, walk: Walk, collection: &Collection<'_>) -> 
             Next::StartOver(walk) => {
                 save(run, &walk, collection).await?;
                 next = fetch(run, *walk, collection).await?;
+                continue;
+            }
+            Next::BadRecord(walk, error) => {
+                let walk = step_over(run, *walk, collection, error).await?;
+                next = fetch(run, walk, collection).await?;
                 continue;
             }
         };
@@ -112,15 +133,15 @@ async fn walk_on(run: &mut Run<'_>, walk: Walk, collection: &Collection<'_>) -> 
     }
 }
 
-/// Leaves the walk at its start for the next run; the refused link, or the circle, would only come again.
-async fn start_over_next_time(run: &Run<'_>, collection: &Collection<'_>) -> Result<(), JobError> {
+/// Puts the walk back to its start, for this run or the next: the refused link, or the circle, would only come again.
+async fn start_over(run: &Run<'_>, collection: &Collection<'_>) -> Result<Option<Walk>, JobError> {
     let context = run.context;
     let checkpoint =
         crate::persist!(context, context.store.checkpoint(context.feed(), run.resource, run.job))?;
-    match checkpoint.walk {
-        Some(walk) => save(run, &walk.start_over(context.now().await?), collection).await,
-        None => Ok(()),
-    }
+    let Some(walk) = checkpoint.walk else { return Ok(None) };
+    let again = walk.start_over(context.now().await?);
+    save(run, &again, collection).await?;
+    Ok(Some(again))
 }
 
 async fn save(run: &Run<'_>, walk: &Walk, collection: &Collection<'_>) -> Result<(), JobError> {
@@ -145,7 +166,7 @@ async fn store(
     let first = walk.pages == 0;
     let mut head = page.head.clone();
     if first {
-        head.as_of = Some(begin(context, &walk, head.as_of).await?);
+        head.as_of = Some(started_at(context, &walk, head.as_of).await?);
     }
     let read = context.read(&page, run.resource);
     let keys: Vec<_> = read.keys.iter().collect();
@@ -195,7 +216,11 @@ async fn store(
 
 /// The moment up to which a walk that begins now will have seen everything: the feed's clock, but never later
 /// than Postgres' own.
-async fn begin(context: &FeedContext, walk: &Walk, as_of: Option<Timestamp>) -> Result<Timestamp, JobError> {
+pub(super) async fn started_at(
+    context: &FeedContext,
+    walk: &Walk,
+    as_of: Option<Timestamp>,
+) -> Result<Timestamp, JobError> {
     let Some(as_of) = as_of else {
         return Ok(walk.began_at - UNDATED);
     };
@@ -242,6 +267,10 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
                         "the page was too much; asking for less"
                     );
                     walk.top = top;
+                }
+                // A sweep that steps over a key is not complete: it fails as a whole.
+                None if matches!(error, FeedError::BadRecord(_)) && collection.stage.is_none() => {
+                    return Ok(Next::BadRecord(Box::new(walk), error));
                 }
                 None => return Err(error.into()),
             },

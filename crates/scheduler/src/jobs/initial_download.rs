@@ -4,7 +4,7 @@ use spark_domain::{Checkpoint, Query, Walk};
 use spark_store::Finish;
 
 use super::collection::{Collection, walk};
-use super::{Ended, Run};
+use super::{Ended, Run, expansions};
 use crate::error::JobError;
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
@@ -23,7 +23,7 @@ pub(crate) async fn download(run: &mut Run<'_>, first: bool) -> Result<Ended, Jo
         None => super::begin(run, None, &checkpoint).await?,
     };
     let asks = context.settings.expand_on_initial_download;
-    let expanded = if asks { context.settings.relations_of(resource).to_vec() } else { Vec::new() };
+    let expanded = if asks { expansions::offered(context, resource).await? } else { Vec::new() };
     let end = |walk: &Walk| {
         let checkpoint = Checkpoint { cursor: walk.as_of, walk: None, unsynced_passes: 0 };
         let finish =
@@ -38,7 +38,7 @@ pub(crate) async fn download(run: &mut Run<'_>, first: bool) -> Result<Ended, Jo
         end: &end,
         standing: Checkpoint { walk: None, ..checkpoint },
     };
-    walk(run, start, &collection).await?;
+    walk(run, start, collection).await?;
     context.wake_all(resource);
     Ok(Ended::Done)
 }

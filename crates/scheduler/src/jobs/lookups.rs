@@ -29,7 +29,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         end: &end,
         standing: Checkpoint { walk: None, ..checkpoint.clone() },
     };
-    let finished = match walk(run, start, &collection).await {
+    let finished = match walk(run, start, collection).await {
         Ok(finished) => finished,
         Err(error) => {
             purge::drop_sweep(run, sweep, &error, &Checkpoint { walk: None, ..checkpoint }).await?;

@@ -10,10 +10,12 @@ use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size;
 use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_fetcher::Error as FeedError;
 use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
 
+use super::bad_record::put_away;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
-use super::{Ended, Run, begin};
+use super::{Ended, Run, begin, expansions};
 use crate::error::JobError;
 
 /// Parents taken at once; the URL's length and the pages' weight cut it further.
@@ -28,6 +30,15 @@ struct Wanted {
     /// The ModificationTimestamp of the copy that we hold, on the fill walk.
     modified_at: Option<Timestamp>,
     relations: Vec<(Relation, Known)>,
+}
+
+/// How far a batch was refreshed.
+#[derive(Debug, PartialEq, Eq)]
+enum Refreshed {
+    /// To its end.
+    All,
+    /// An expansion was switched off under way: the rest is to be asked for again, without it.
+    WithFewerRelations,
 }
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
@@ -46,6 +57,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
 /// Refreshes a batch of what is due; whether there was any.
 async fn refresh_due(run: &mut Run<'_>, parents: &mut u32) -> Result<bool, JobError> {
     let due = due(run, *parents).await?;
+    // What is left over for want of an expansion is not due any more.
     refresh(run, &due, None, parents).await?;
     Ok(!due.is_empty())
 }
@@ -67,8 +79,8 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
         Some(walk) => walk,
         None => begin(run, None, &checkpoint).await?,
     };
-    let relations = context.settings.relations_of(resource).to_vec();
     loop {
+        let relations = expansions::offered(context, resource).await?;
         let after = match &walk.position {
             Position::After(key) => Some(key.clone()),
             Position::Start | Position::Link(_) | Position::End => None,
@@ -94,8 +106,11 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
                 relations: relations.into_iter().map(unknown).collect(),
             })
             .collect();
-        walk.position = Position::After(last);
-        refresh(run, &wanted, Some(&walk), parents).await?;
+        let behind = Walk { position: Position::After(last), ..walk.clone() };
+        if refresh(run, &wanted, Some(&behind), parents).await? == Refreshed::WithFewerRelations {
+            continue;
+        }
+        walk = behind;
         // Filling takes hours; what changed meanwhile does not wait for its end.
         refresh_due(run, parents).await?;
         if context.is_stopping() {
@@ -107,14 +122,10 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
 /// What is due now.
 async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
     let context = run.context;
+    let relations = expansions::offered(context, run.resource).await?;
     let due = crate::persist!(
         context,
-        context.store.due_relations(
-            context.feed(),
-            run.resource,
-            context.settings.relations_of(run.resource),
-            i64::from(parents)
-        )
+        context.store.due_relations(context.feed(), run.resource, &relations, i64::from(parents))
     )?;
     Ok(due
         .into_iter()
@@ -141,7 +152,7 @@ async fn refresh(
     wanted: &[Wanted],
     position: Option<&Walk>,
     parents: &mut u32,
-) -> Result<(), JobError> {
+) -> Result<Refreshed, JobError> {
     let context = run.context;
     let resource = run.resource;
     let expand: BTreeSet<Relation> =
@@ -159,11 +170,23 @@ async fn refresh(
     let preferred = preferred_form(context, resource).await?;
     let mut done = 0;
     while done < keys.len() {
-        let (asked, pages) = match read(context, &question, &keys[done..], preferred).await? {
-            KeyAnswer::Pages { asked, pages } => (asked, pages),
+        let (asked, pages) = match read(context, &question, &keys[done..], preferred).await {
+            Ok(KeyAnswer::Pages { asked, pages }) => (asked, pages),
             // As if it had not answered: its set waits for the next sweep, and the queue goes on behind it.
-            KeyAnswer::Undeliverable => (1, Vec::new()),
-            KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
+            Ok(KeyAnswer::Undeliverable { why }) => {
+                let relations: Vec<Relation> =
+                    wanted[done].relations.iter().map(|(relation, _)| *relation).collect();
+                put_away(run, &keys[done], &relations, &why).await?;
+                (1, Vec::new())
+            }
+            Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
+            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
+                let asked = expansions::of_keys(run, &keys[done..], &expand).await?;
+                let top = u32::try_from(keys.len() - done).unwrap_or(MOST_PARENTS);
+                expansions::turn_off_refused(run, &asked, top, &error).await?;
+                return Ok(Refreshed::WithFewerRelations);
+            }
+            Err(error) => return Err(error),
         };
         let now = context.now().await?;
         let read: Vec<_> = pages.iter().map(|page| context.read(page, resource)).collect();
@@ -196,7 +219,7 @@ async fn refresh(
         let goal = context.settings.fetcher.page_bytes;
         *parents = page_size::after_page(asked_top, asked, bytes, goal, MOST_PARENTS);
     }
-    Ok(())
+    Ok(Refreshed::All)
 }
 
 /// One relation of one parent, judged.

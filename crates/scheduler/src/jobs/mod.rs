@@ -5,7 +5,10 @@
 
 pub(crate) mod collection;
 pub(crate) mod by_key;
+mod bad_record;
+pub(crate) mod expansions;
 pub(crate) mod initial_download;
+mod window;
 pub(crate) mod update;
 pub(crate) mod lookback;
 pub(crate) mod resync;

@@ -9,6 +9,7 @@ use spark_domain::{Record, RecordKey, Rejected};
 use spark_store::{Confirmed, PageCommit, Reread, RereadResult};
 
 use super::Run;
+use super::bad_record::put_away;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 use crate::error::JobError;
 
@@ -46,7 +47,7 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
     let (asked, pages) = match read(context, &question, &keys, preferred).await? {
         KeyAnswer::Pages { asked, pages } => (asked, pages),
         KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
-        KeyAnswer::Undeliverable => return put_off(run, &due[0]).await,
+        KeyAnswer::Undeliverable { why } => return put_off(run, &due[0], &why).await,
     };
     let read: Vec<_> = pages.iter().map(|page| context.read(page, run.resource)).collect();
     let rejected: Vec<Rejected> = read.iter().flat_map(|page| page.rejected.clone()).collect();
@@ -104,8 +105,9 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
     Ok(())
 }
 
-/// A record that the feed cannot deliver is looked at again after a cache window.
-async fn put_off(run: &Run<'_>, reread: &Reread) -> Result<(), JobError> {
+/// A record that the feed cannot deliver is reported, and looked at again after a cache window.
+async fn put_off(run: &mut Run<'_>, reread: &Reread, why: &str) -> Result<(), JobError> {
+    put_away(run, &reread.key, &[], why).await?;
     let context = run.context;
     let again = Some((context.now().await? + context.cache_window(), reread.seen));
     let result = [RereadResult { key: reread.key.clone(), again }];

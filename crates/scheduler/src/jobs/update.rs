@@ -1,12 +1,10 @@
 //! Takes in what changed since the cursor, less the cache window (replication guide, step 4).
 
 use spark_domain::plan::update::{self, AfterUnsynced, UpdateWindow};
-use spark_domain::{Checkpoint, Job, Query, Recovery, Relation, Walk};
-use spark_fetcher::Error as FeedError;
+use spark_domain::{Checkpoint, Job, Recovery, Timestamp};
 use spark_store::Finish;
 
-use super::collection::{Collection, walk};
-use super::{Ended, Run, reread};
+use super::{Ended, Run, reread, window};
 use crate::error::{JobError, chain};
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
@@ -35,45 +33,21 @@ async fn pass(run: &mut Run<'_>) -> Result<UpdateWindow, JobError> {
     let checkpoint = position(run).await?;
     let now = context.now().await?;
     let cursor = checkpoint.cursor.ok_or(JobError::NotDownloaded)?;
-    let (start, window) = match &checkpoint.walk {
-        Some(walk) if let Some((after, until)) = walk.window => (walk.clone(), UpdateWindow { after, until }),
-        _ => {
-            let window = update::window(cursor, context.cache_window(), now);
-            let bounds = Some((window.after, window.until));
-            (super::begin(run, bounds, &checkpoint).await?, window)
-        }
+    let next = update::window(cursor, context.cache_window(), now);
+    let interrupted = checkpoint.walk.clone().and_then(|walk| Some((walk.window?, walk)));
+    // A walk that began later than its pass is a part of one: what lies before it was read too long ago.
+    let (window, walk) = match interrupted {
+        Some(((after, until), walk)) if after <= next.after => (UpdateWindow { after, until }, Some(walk)),
+        _ => (next, None),
     };
-    let expanded = expanded(run);
-    let end = |walk: &Walk| {
-        let as_of = walk.as_of.unwrap_or(cursor);
-        let moved = update::cursor_after(cursor, window, as_of);
+    let end = |began: Option<Timestamp>| {
+        let moved = update::cursor_after(cursor, window, began.unwrap_or(cursor));
         let checkpoint = Checkpoint { cursor: Some(moved), walk: None, unsynced_passes: 0 };
         (checkpoint, Some(Finish { complete_through: Some(moved), initial_download_completed: false }))
     };
-    let collection = Collection {
-        query: Query::modified(run.resource, window.after, window.until, expanded.clone()),
-        expanded,
-        mark_relations: true,
-        stage: None,
-        end: &end,
-        standing: Checkpoint { walk: None, ..checkpoint },
-    };
-    match walk(run, start, &collection).await {
-        Ok(_) => Ok(window),
-        Err(JobError::Feed(FeedError::ExpansionOff(exchange))) => {
-            context.expand_no_more(run.resource);
-            Err(FeedError::ExpansionOff(exchange).into())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The relations that come along with what changed; none while the feed has one of them switched off: then
-/// they are marked due and fetched on their own.
-pub(super) fn expanded(run: &Run<'_>) -> Vec<Relation> {
-    let configured = run.context.settings.relations_of(run.resource).iter().copied();
-    let expands = run.context.expands(run.resource);
-    configured.filter(|relation| expands && relation.comes_with_update()).collect()
+    let standing = Checkpoint { walk: None, ..checkpoint };
+    window::pass(run, window, walk, &standing, &end).await?;
+    Ok(window)
 }
 
 /// The update's checkpoint; before its first pass the cursor is the start of the initial download.

@@ -13,6 +13,7 @@ mod media;
 mod purge;
 mod purge_trouble;
 mod lookups;
+mod answers;
 mod trouble;
 mod links;
 mod lease;

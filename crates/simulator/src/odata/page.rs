@@ -90,6 +90,9 @@ impl View<'_> {
         let Some((key, record)) = self.inner.shown(self.resource, key, self.context.now) else {
             return Answer::error(ErrorShape::Error, 404, 404, "Not found.");
         };
+        if let Some(answer) = self.broken_by(&[key]) {
+            return answer;
+        }
         if let Some(name) = relation_name {
             let Some(relation) = relation(self.resource, name) else {
                 return Answer::error(ErrorShape::Error, 404, 404, "No such navigation property.");
@@ -126,6 +129,9 @@ impl View<'_> {
                 more |= kept < records.len();
                 records.truncate(kept);
             }
+        }
+        if let Some(answer) = self.broken_by(&records.iter().map(|(key, _)| *key).collect::<Vec<_>>()) {
+            return answer;
         }
 
         let last = records.last().map(|(key, _)| (*key).to_owned());
@@ -184,6 +190,13 @@ impl View<'_> {
         }
         body.push_str("]}");
         Answer::json(body, records.len())
+    }
+
+    /// The refusal of an answer that one of its records breaks.
+    fn broken_by(&self, keys: &[&str]) -> Option<Answer> {
+        let breaks = |trouble: &Trouble| matches!(trouble, Trouble::BadRecord(bad) if keys.contains(&&**bad));
+        let message = "An unexpected problem with the requested data.";
+        self.context.troubles.iter().any(breaks).then(|| Answer::error(ErrorShape::D, 500, 1026, message))
     }
 
     /// What answers the filter, in the order of the list.

@@ -32,8 +32,10 @@ sql! {
         order by due.first, state.key, state.relation";
     NEXT = "select min(due_at) from replicator.relation_set \
         where feed = $1 and resource = $2 and relation = any($3)";
-    QUEUE = "select count(*), min(due_at) from replicator.relation_set \
-        where feed = $1 and due_at <= clock_timestamp()";
+    // What the feed has switched off waits for nobody.
+    QUEUE = "select count(*), min(due_at) from replicator.relation_set as state \
+        where feed = $1 and due_at <= clock_timestamp() and not exists (select from replicator.expansion as off \
+            where off.feed = $1 and off.resource = state.resource and off.relation = state.relation)";
 }
 
 /// The relations of one record that were never asked for.

@@ -33,9 +33,10 @@ prop_compose! {
         (top, pages, restarts, empty_in_a_row) in any::<(u32, u32, u32, u32)>(),
         records in 0..=i64::MAX.cast_unsigned(),
         unsynced in any::<bool>(),
+        last in proptest::option::of("[a-z0-9'%-]{1,60}".prop_map(|text| RecordKey::new(&text).unwrap())),
     ) -> Walk {
         let links = HashSet::new();
-        Walk { began_at, as_of, window, position, top, expected, pages, records, unsynced, restarts, empty_in_a_row, links }
+        Walk { began_at, as_of, window, position, top, expected, pages, records, unsynced, restarts, empty_in_a_row, last, links }
     }
 }
 

@@ -61,6 +61,7 @@ fn line(resource: &Resource, now: Timestamp) -> Markup {
             td class="number" data-name="Rows" { (grouped(resource.rows)) }
             td data-name="Now" {
                 @for running in &resource.running { div { (activity(running, now)) } }
+                @for off in &resource.expansions_off { small { "without " (off.relation) ": " (off.since.reason) } }
                 @if let Some(off) = &resource.off { small { (off.reason) } }
                 @else if let Some(trouble) = &resource.trouble { small class="bad" { (trouble) } }
                 @else if resource.running.is_empty() {

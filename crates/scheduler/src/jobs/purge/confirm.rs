@@ -109,7 +109,7 @@ async fn batch(
             Ok(asked)
         }
         // A confirmation that fails drops its candidate.
-        KeyAnswer::Undeliverable => Ok(1),
+        KeyAnswer::Undeliverable { .. } => Ok(1),
         KeyAnswer::Misread { asked } => Err(JobError::KeysMisread { asked }),
     }
 }

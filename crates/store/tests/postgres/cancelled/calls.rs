@@ -53,6 +53,7 @@ calls! {
         lease_holder(at.feed());
         feed_state(at.feed());
         resources(at.feed());
+        expansions_off(at.feed());
         checkpoint(at.feed(), R, Job::Purge);
         job_states(at.feed());
         recent_runs(None, 9);
@@ -104,6 +105,9 @@ calls! {
         set_configuration(&at.lease, "filter=1");
         turn_off_resource(&at.lease, Resource::Member, "1500");
         turn_on_resource(&at.lease, Resource::Office);
+        turn_off_expansion(&at.lease, R, Relation::Unit, "1505");
+        turn_on_expansion(&at.lease, R, Relation::Room);
+        put_away(&at.lease, R, &key("a"), &RELATIONS, "1026");
         set_paging(&at.lease, R, Paging::Key);
         set_key_form(&at.lease, R, KeyListForm::Single);
         note_count_gap(&at.lease, R, Some(3));

@@ -1,0 +1,336 @@
+//! What the feed refuses, and what follows: for one expansion, one record, one page, one question.
+
+use std::time::Duration;
+
+use spark_domain::{Job, Relation, Resource};
+use spark_simulator::{Fault, PhotoChange, Trouble};
+
+use crate::harness::{World, sim};
+
+const PROPERTY: Resource = Resource::Property;
+
+/// A refusal in both of Spark's shapes.
+fn both(status: u16, code: i64) -> [Trouble; 2] {
+    [Trouble::d(status, code), Trouble::error(status, code)]
+}
+
+/// A refusal that no body explains.
+fn bare(status: u16) -> Trouble {
+    Trouble::Answer { status, content_type: "text/plain", body: String::new() }
+}
+
+async fn filled(listings: usize) -> World {
+    let world = World::of(listings).await;
+    for job in [Job::Metadata, Job::InitialDownload, Job::MediaRefresh] {
+        world.succeed(job, PROPERTY).await;
+    }
+    world
+}
+
+fn expansion_off(trouble: Trouble, relation: &str) -> Fault {
+    Fault::new(trouble).on("Property").matching("$expand").matching(relation).forever()
+}
+
+#[tokio::test]
+async fn an_expansion_that_is_off_is_found_among_several_and_left_out_alone() {
+    for refusal in both(403, 1505) {
+        let world = filled(30).await;
+        let rooms: i64 = world.ask("select count(*) from mls.room").await;
+        world.simulator.faults().push(expansion_off(refusal, "Room"));
+        let key = world.simulator.world().keys(sim(PROPERTY)).remove(3);
+        world.simulator.world().change_photos(&key, PhotoChange::Replace);
+        let units = [serde_json::json!({"UnitTypeKey": "U-9", "UnitTypeType": "Loft"})];
+        world.simulator.world().set_relation(sim(PROPERTY), &key, "Unit", &units);
+        world.succeed(Job::Update, PROPERTY).await;
+        world.succeed(Job::MediaRefresh, PROPERTY).await;
+        world.assert_equal(PROPERTY).await;
+        world.assert_media_equal().await;
+        world.assert_relation_equal(PROPERTY, &key, Relation::Unit).await;
+        let off: String = world
+            .ask("select string_agg(resource || ' ' || relation || ' ' || (off_reason like '%1505%'), ';') from replicator.expansion")
+            .await;
+        assert_eq!(off, "Property Room true");
+        let turned_off: bool = world.ask("select bool_or(off_at is not null) from replicator.resource").await;
+        assert!(!turned_off, "an expansion took its resource along");
+        assert_eq!(
+            world.ask::<i64>("select count(*) from mls.room").await,
+            rooms,
+            "a fetched set did not stay"
+        );
+        world.simulator.journal().clear();
+        world.simulator.world().set_price(&key, 7.0);
+        world.succeed(Job::Update, PROPERTY).await;
+        assert_eq!(world.last_request("Property", "$expand").param("$expand"), Some("Unit"));
+    }
+}
+
+#[tokio::test]
+async fn an_expansion_that_is_back_after_a_day_is_filled_for_all_that_came_meanwhile() {
+    let mut world = World::of(30).await;
+    world.simulator.faults().push(expansion_off(Trouble::d(403, 1505), "Media"));
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    let (rooms, media): (i64, i64) =
+        (world.ask("select count(*) from mls.room").await, world.ask("select count(*) from mls.media").await);
+    assert!(rooms > 0 && media == 0, "{rooms} rooms, {media} media");
+    world.simulator.faults().clear();
+    world.simulator.world().insert_listing();
+    world.settings.resources = vec![PROPERTY];
+    world.settings.daily_every = Duration::from_secs(2);
+    let daemon = world.daemon();
+    world.until("it is asked for again", "select count(*) = 0 from replicator.expansion").await;
+    world
+        .until(
+            "all of it is fetched",
+            "select count(*) = 31 from replicator.relation_set where resource = 'Property' and relation = 'Media' \
+             and fetched is not null",
+        )
+        .await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+    world.assert_media_equal().await;
+}
+
+#[tokio::test]
+async fn a_record_that_breaks_its_page_is_stepped_over_reported_and_taken_once_it_can_be() {
+    let mut world = World::of(130).await;
+    world.settings.cache_window = Duration::from_millis(200);
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    let bad = ["0", "61", "129"].map(|at| keys[at.parse::<usize>().unwrap()].clone());
+    for key in &bad {
+        let fault = Fault::new(Trouble::BadRecord(key.clone())).on("Property").unless("$select=ListingKey");
+        world.simulator.faults().push(fault.forever());
+    }
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    let ours = world.keys(PROPERTY).await;
+    assert!(
+        keys.iter().all(|key| ours.contains(key) != bad.contains(key)),
+        "{} of {}",
+        ours.len(),
+        keys.len()
+    );
+    let reported: i64 = world
+        .ask("select count(*) from replicator.quarantine where reason = 'undeliverable' and message like '%1026%'")
+        .await;
+    assert_eq!(reported, 3);
+
+    // It changes among others: they arrive, and it is still only reported.
+    for key in &keys[55..70] {
+        world.simulator.world().set_price(key, 9.0);
+    }
+    let new = world.simulator.world().insert_listing();
+    world.succeed(Job::Update, PROPERTY).await;
+    let ours = world.rows(PROPERTY).await;
+    assert!(ours.contains_key(&new) && !ours.contains_key(&bad[1]));
+    assert_eq!(ours[&keys[60]]["ListPrice"], 9.0);
+
+    world.simulator.faults().clear();
+    world
+        .until(
+            "its second reading is due",
+            "select bool_and(due_at < clock_timestamp()) from replicator.reread",
+        )
+        .await;
+    world.succeed(Job::Update, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    assert_eq!(world.ask::<i64>("select count(*) from replicator.quarantine").await, 0);
+}
+
+#[tokio::test]
+async fn a_bad_record_on_a_list_without_order_fails_its_job_and_no_key_is_skipped() {
+    let mut world = World::of(130).await;
+    world.settings.fetcher.page_size = 30;
+    let bad = world.simulator.world().keys(sim(PROPERTY)).remove(80);
+    // The page before it comes in reverse: what lies behind its last key is unknown.
+    world.simulator.faults().push(Fault::new(Trouble::Reversed).on("Property").forever());
+    let fault = Fault::new(Trouble::BadRecord(bad)).on("Property").unless("$select=ListingKey").forever();
+    world.simulator.faults().push(fault);
+    let problem = world.fail(Job::InitialDownload, PROPERTY).await;
+    assert!(problem.contains("1026"), "{problem}");
+    assert!(!problem.contains("never"), "{problem}");
+    let completed: bool =
+        world.ask("select initial_download_completed_at is not null from replicator.resource where resource = 'Property'").await;
+    assert!(!completed);
+}
+
+#[tokio::test]
+async fn a_sweep_that_a_record_breaks_is_not_complete_and_deletes_nothing() {
+    let world = crate::purge::settled(120).await;
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys[..3] {
+        world.simulator.world().remove(sim(PROPERTY), key);
+    }
+    world.simulator.faults().push(Fault::new(Trouble::BadRecord(keys[40].clone())).on("Property").forever());
+    let problem = world.fail(Job::Purge, PROPERTY).await;
+    assert!(problem.contains("1026"), "{problem}");
+    assert_eq!(world.keys(PROPERTY).await.len(), 120);
+    world.simulator.faults().clear();
+    world.succeed(Job::Purge, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn media_that_the_feed_cannot_deliver_is_reported_under_its_relation() {
+    let world = filled(20).await;
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(5);
+    world.simulator.world().change_photos(&key, PhotoChange::Replace);
+    world.succeed(Job::Update, PROPERTY).await;
+    let fault = Fault::new(Trouble::BadRecord(key.clone())).on("Property").matching("$expand").forever();
+    world.simulator.faults().push(fault);
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    let reported: String = world
+        .ask("select string_agg(key || ' ' || relation || ' ' || reason, ';') from replicator.quarantine")
+        .await;
+    assert_eq!(reported, format!("{key} Media undeliverable"));
+    world.simulator.faults().clear();
+    world.execute("update replicator.relation_set set due_at = clock_timestamp(), after_sweep = false where after_sweep").await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_relation_equal(PROPERTY, &key, Relation::Media).await;
+    assert_eq!(world.ask::<i64>("select count(*) from replicator.quarantine").await, 0);
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_much_is_halved_whoever_says_so_and_grows_again() {
+    let world = World::of(400).await;
+    let refusals = [both(503, 1515), both(503, 1516)].concat();
+    let refusals = refusals.into_iter().chain([413, 414, 431].map(bare));
+    for refusal in refusals {
+        let said = format!("{refusal:?}");
+        world.simulator.journal().clear();
+        world.simulator.faults().push(Fault::new(refusal).on("Property").matching("$top=200"));
+        let job = if world.keys(PROPERTY).await.is_empty() { Job::InitialDownload } else { Job::Resync };
+        world.succeed(job, PROPERTY).await;
+        let tops: Vec<u32> = world
+            .simulator
+            .journal()
+            .of("Property")
+            .iter()
+            .filter_map(|request| request.param("$top")?.parse().ok())
+            .collect();
+        assert_eq!(tops[..4], [100, 200, 100, 200], "{said}");
+    }
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_window_that_is_too_slow_in_the_smallest_pages_is_asked_for_in_halves() {
+    for (refusal, job) in both(503, 1516).into_iter().zip([Job::Update, Job::Lookback]) {
+        let world = filled(60).await;
+        world.succeed(Job::Update, PROPERTY).await;
+        let keys = world.simulator.world().keys(sim(PROPERTY));
+        for (minutes, key) in (1..).zip(&keys[..18]) {
+            world.simulator.world().set_price(key, 3.0);
+            let at = world.simulator.clock().now() - chrono::TimeDelta::minutes(minutes);
+            world.simulator.world().surface_late(key, at);
+        }
+        // Only what has an upper bound is quick enough, and only once the window was halved twice.
+        let open =
+            Fault::new(refusal.clone()).on("Property").matching("ModificationTimestamp gt").unless(" le ");
+        world.simulator.faults().push(open.times(6));
+        let bounded = Fault::new(refusal).on("Property").matching(" le ").times(3);
+        world.simulator.faults().push(bounded);
+        world.simulator.journal().clear();
+        world.succeed(job, PROPERTY).await;
+        assert_eq!(
+            world.simulator.faults().pending(),
+            0,
+            "the window was not halved as often as it had to be"
+        );
+        world.assert_equal(PROPERTY).await;
+        let filters: Vec<String> = world
+            .simulator
+            .journal()
+            .of("Property")
+            .iter()
+            .filter(|request| request.status == Some(200))
+            .filter_map(|request| request.param("$filter").map(str::to_owned))
+            .collect();
+        let bounded = filters.iter().filter(|filter| filter.contains(" le ")).count();
+        assert!(bounded > 0 && bounded < filters.len(), "{filters:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_on_the_wrong_host_is_told_the_right_one_and_turns_nothing_off() {
+    for refusal in both(403, 1021) {
+        let world = World::of(5).await;
+        world.simulator.faults().push(Fault::new(refusal).forever());
+        let problem = world.fail(Job::InitialDownload, PROPERTY).await;
+        assert!(problem.contains("replication.sparkapi.com"), "{problem}");
+        let standing: bool = world
+            .ask("select bool_or(off_at is not null) or (select blocked_at is not null from replicator.feed) from replicator.resource")
+            .await;
+        assert!(!standing, "a wrong address is no verdict about the key");
+    }
+}
+
+#[tokio::test]
+async fn a_feed_out_of_sync_is_waited_for_holds_its_cursor_and_voids_its_sweep() {
+    for code in [1023, 1024, 2005] {
+        for refusal in both(503, code) {
+            let world = crate::purge::settled(30).await;
+            let gone = world.simulator.world().keys(sim(PROPERTY)).remove(2);
+            world.simulator.world().remove(sim(PROPERTY), &gone);
+            // Said once, it is waited for, and the sweep proves nothing.
+            world.simulator.faults().push(Fault::new(refusal.clone()).on("Property"));
+            let problem = world.fail(Job::Purge, PROPERTY).await;
+            assert!(problem.contains("not in sync"), "{code}: {problem}");
+            assert!(world.keys(PROPERTY).await.contains(&gone), "{code} had a record deleted");
+            world.succeed(Job::Update, PROPERTY).await;
+            let before: Option<chrono::DateTime<chrono::Utc>> =
+                world.ask("select cursor_at from replicator.checkpoint where job = 'update' and resource = 'Property'").await;
+            world.simulator.faults().push(Fault::new(refusal).on("Property").forever());
+            world.fail(Job::Update, PROPERTY).await;
+            let after =
+                world.ask("select cursor_at from replicator.checkpoint where job = 'update' and resource = 'Property'").await;
+            assert_eq!(before, after, "{code} did not hold the cursor");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_the_mls_removed_is_named_and_asked_for_no_more_once_the_metadata_says_so() {
+    let world = filled(20).await;
+    let body = r#"{"D":{"Success":false,"Code":1040,"Message":"Invalid field","SparkQLErrors":[{"Token":"VideosChangeTimestamp","Message":"Unknown field"}]}}"#;
+    let refusal = Trouble::Answer { status: 400, content_type: "application/json", body: body.to_owned() };
+    let fault = Fault::new(refusal).on("Property").matching("$select").matching("VideosChangeTimestamp");
+    world.simulator.faults().push(fault.forever());
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(5);
+    world.simulator.world().change_photos(&key, PhotoChange::Replace);
+    world.succeed(Job::Update, PROPERTY).await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_media_equal().await;
+    let due: bool = world
+        .ask("select due_at <= clock_timestamp() from replicator.checkpoint where job = 'metadata'")
+        .await;
+    assert!(due, "the metadata was not ordered");
+
+    let served: String = world.ask("select document from replicator.metadata").await;
+    let without = served.replace("\"VideosChangeTimestamp\"", "\"ClipsChangeTimestamp\"");
+    let changed = Trouble::Answer { status: 200, content_type: "application/xml", body: without };
+    world.simulator.faults().push(Fault::new(changed).matching("$metadata").forever());
+    world.succeed(Job::Metadata, PROPERTY).await;
+    world.simulator.world().change_photos(&key, PhotoChange::Replace);
+    world.succeed(Job::Update, PROPERTY).await;
+    world.simulator.journal().clear();
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    let selected = world.last_request("Property", "$expand");
+    let selected = selected.param("$select").unwrap();
+    assert!(selected.contains("PhotosChangeTimestamp") && !selected.contains("VideosChange"), "{selected}");
+    world.assert_media_equal().await;
+}
+
+#[tokio::test]
+async fn a_question_that_names_an_unknown_field_says_which_and_has_the_metadata_read_again() {
+    let mut world = filled(5).await;
+    world.succeed(Job::Update, PROPERTY).await;
+    world.settings.fetcher.filter = "CarriageHouseYN eq true".to_owned();
+    let problem = world.fail(Job::Update, PROPERTY).await;
+    assert!(problem.contains("1040") && problem.contains("CarriageHouseYN"), "{problem}");
+    let due: bool = world
+        .ask("select due_at <= clock_timestamp() from replicator.checkpoint where job = 'metadata'")
+        .await;
+    assert!(due, "the metadata was not ordered");
+    let off: bool = world.ask("select bool_or(off_at is not null) from replicator.resource").await;
+    assert!(!off, "a field took its resource along");
+}
