@@ -88,12 +88,13 @@ impl Service {
         paging: Paging,
         top: u32,
     ) -> Result<Url, &'static str> {
-        match position {
-            Position::Start => {}
-            Position::After(_) => return Err("the native API is paged by its tokens, not by key"),
+        let after = match position {
+            Position::Start => None,
+            // Only to step over a record that breaks its page: no token leads behind it.
+            Position::After(key) => Some(key),
             Position::Link(_) => return Err("a link is followed, not spelled"),
             Position::End => return Err("the walk is at its end"),
-        }
+        };
         if paging != Paging::NextLink {
             return Err("the native API is paged by its tokens, not by key");
         }
@@ -115,7 +116,7 @@ impl Service {
             parts.push("_skiptoken=".to_owned());
         }
         parts.extend(options);
-        parts.extend(self.condition(query));
+        parts.extend(self.condition(query, after));
         Ok(self.root.below(path, &parts.join("&")))
     }
 
@@ -123,7 +124,7 @@ impl Service {
     pub(crate) fn count(&self, query: &Query) -> Result<Url, &'static str> {
         let path = path(query.resource).ok_or("the native API does not list this resource")?;
         let parts: Vec<_> =
-            std::iter::once("_pagination=count".to_owned()).chain(self.condition(query)).collect();
+            std::iter::once("_pagination=count".to_owned()).chain(self.condition(query, None)).collect();
         Ok(self.root.below(path, &parts.join("&")))
     }
 
@@ -166,7 +167,7 @@ impl Service {
             .min(most)
     }
 
-    fn condition(&self, query: &Query) -> Option<String> {
+    fn condition(&self, query: &Query, after: Option<&RecordKey>) -> Option<String> {
         let key_field = key_field(query.resource);
         let mut terms = Vec::new();
         if !self.filter.is_empty() {
@@ -190,10 +191,11 @@ impl Service {
             Filter::Keys(keys, KeyListForm::EqOr | KeyListForm::Single) => {
                 let list: Vec<String> =
                     keys.iter().map(|key| format!("{key_field} Eq {}", quoted(key))).collect();
-                let alone = list.len() == 1 || terms.is_empty();
+                let alone = list.len() == 1 || terms.is_empty() && after.is_none();
                 terms.push(if alone { list.join(" Or ") } else { format!("({})", list.join(" Or ")) });
             }
         }
+        terms.extend(after.map(|key| format!("{key_field} Gt {}", quoted(key))));
         (!terms.is_empty()).then(|| format!("_filter={}", encoded(&terms.join(" And "))))
     }
 }
@@ -280,6 +282,18 @@ mod tests {
             "listings?_limit=1000&_skiptoken=&_expand=Rooms,CustomFields&_filter=(MlsStatus Eq 'Active' Or \
              MlsStatus Eq 'Pending') And ModificationTimestamp Gt 2026-03-01T12:00:00Z \
              And ModificationTimestamp Le 2026-03-01T12:01:01Z"
+        );
+    }
+
+    #[test]
+    fn behind_a_record_that_no_token_leads_past_the_list_goes_on_by_its_key() {
+        let behind = Position::After(RecordKey::new("2024").unwrap());
+        let url =
+            service("").page(&Query::key_list(Resource::Member), &behind, Paging::NextLink, 25).unwrap();
+        let text = percent_decode_str(url.as_str()).decode_utf8_lossy().into_owned();
+        assert!(
+            text.ends_with("_skiptoken=&_select=Id&_filter=UserType Eq 'Member' And Id Gt '2024'"),
+            "{text}"
         );
     }
 

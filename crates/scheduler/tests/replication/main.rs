@@ -16,5 +16,6 @@ mod lookups;
 mod answers;
 mod trouble;
 mod links;
+mod fields;
 mod lease;
 mod outage;

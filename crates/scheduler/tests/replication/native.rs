@@ -11,5 +11,6 @@ mod media;
 mod purge;
 mod purge_trouble;
 mod trouble;
+mod answers;
 mod lease;
 mod outage;

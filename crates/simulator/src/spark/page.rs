@@ -120,6 +120,9 @@ impl List<'_> {
             Some((*resource, query, key, record))
         });
         let Some((resource, query, key, record)) = found else { return not_found() };
+        if let Some(answer) = self.broken_by(&[key]) {
+            return answer;
+        }
         let view = SparkView { inner: self.inner, resource, key, record, style: &self.style, now };
         let Some(relation) = relation else {
             let mut body = "[".to_owned();
@@ -133,6 +136,13 @@ impl List<'_> {
             Some(name) if resource == Resource::Property => results(&view.expansion(name), 1, ""),
             _ => not_found(),
         }
+    }
+
+    /// The refusal of an answer that one of its records breaks.
+    fn broken_by(&self, keys: &[&str]) -> Option<Answer> {
+        let breaks = |trouble: &Trouble| matches!(trouble, Trouble::BadRecord(bad) if keys.contains(&&**bad));
+        let message = "An unexpected problem with the requested data.";
+        self.context.troubles.iter().any(breaks).then(|| refuse(500, 1026, message, None))
     }
 
     fn page(&self) -> Answer {
@@ -156,6 +166,10 @@ impl List<'_> {
                 more |= kept < records.len();
                 records.truncate(kept);
             }
+        }
+        let shown: Vec<&str> = records.iter().map(|(_, key, _)| *key).collect();
+        if let Some(answer) = self.broken_by(&shown).filter(|_| query.pagination != Pagination::Only) {
+            return answer;
         }
 
         let next = if unsorted {
