@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{JobError, chain};
+use crate::feed::budget::{Keeper, Silences};
 use crate::feed::{self, Feed};
 use crate::jobs::Ended;
 use crate::metrics::{Metrics, gauges};
@@ -67,9 +68,10 @@ impl Replicator {
         let tasks = TaskTracker::new();
         let allowance = Allowance::new(page_allowance);
         let instance = feed::instance_name();
+        let silences = Silences::new();
         for settings in feeds {
             let (feed, keeper) =
-                build(settings, store, metrics, &allowance, &instance, (&soft, &hard), &tasks)?;
+                build(settings, store, metrics, (&allowance, &silences), &instance, (&soft, &hard), &tasks)?;
             // Requests are granted until the feed's last page is written.
             tasks.spawn(async move {
                 feed::replicate(feed).await;
@@ -121,7 +123,8 @@ pub async fn run_once(
     let allowance = Allowance::new(PAGE_ALLOWANCE);
     let name = settings.feed().clone();
     let instance = feed::instance_name();
-    let (feed, keeper) = build(settings, store, metrics, &allowance, &instance, (&soft, &hard), &tasks)?;
+    let shared = (&allowance, &Silences::new());
+    let (feed, keeper) = build(settings, store, metrics, shared, &instance, (&soft, &hard), &tasks)?;
     let reports = feed::once::run(&feed, job, resource, plan_only).await;
     keeper.cancel();
     tasks.close();
@@ -155,7 +158,7 @@ fn build(
     settings: FeedSettings,
     store: &Store,
     metrics: &Arc<Metrics>,
-    allowance: &Allowance,
+    (allowance, silences): (&Allowance, &Silences),
     instance: &Arc<str>,
     (soft, hard): (&CancellationToken, &CancellationToken),
     tasks: &TaskTracker,
@@ -166,13 +169,15 @@ fn build(
     metrics.declare(&settings);
     let settings = Arc::new(settings);
     let keeper = CancellationToken::new();
-    tasks.spawn(feed::budget::keep(
-        Arc::clone(&settings),
-        store.clone(),
-        fetcher.clone(),
+    let granting = Keeper {
+        settings: Arc::clone(&settings),
+        store: store.clone(),
+        fetcher: fetcher.clone(),
         control,
-        keeper.clone(),
-    ));
+        metrics: Arc::clone(metrics),
+        silences: silences.clone(),
+    };
+    tasks.spawn(granting.keep(keeper.clone()));
     let feed = Feed {
         settings,
         store: store.clone(),

@@ -71,6 +71,7 @@ boundaries! {
     RefillColumnsNot = "refill_columns_not",
     ReserveRequests = "reserve_requests",
     SilenceRequests = "silence_requests",
+    NoteRequestKey = "note_request_key",
     SubmitRequest = "submit_request",
     TakeRequests = "take_requests",
     FinishRequest = "finish_request",

@@ -39,7 +39,7 @@ mod metadata;
 mod freshness;
 mod status;
 
-pub use budget::Reservation;
+pub use budget::{BudgetRival, BudgetState, Reservation, Silenced};
 pub use checkpoint::JobState;
 #[doc(hidden)]
 pub use columns::typed_columns;

@@ -12,6 +12,22 @@ pub const SLOT_LIFE: Duration = Duration::from_secs(12);
 /// A reservation whose round trip took longer than this is not used.
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(2);
 
+/// What is left of a key's share after it was refused for too many requests, though its limit was kept: the limit is
+/// lower than configured, or somebody else uses the key.
+pub const SHARE_AFTER_REFUSAL: f64 = 0.7;
+
+/// No key is slowed down below this share of its configured limit.
+pub const LEAST_SHARE: f64 = 0.1;
+
+/// The share climbs by this much an hour, as long as nothing is refused.
+pub const CLIMB_PER_HOUR: f64 = 0.05;
+
+/// Whether a refusal that came after `spent` requests in a window speaks of another user of the key: one that this
+/// database does not know.
+pub const fn is_used_elsewhere(spent: u64, limit: u32) -> bool {
+    spent < limit as u64 / 2
+}
+
 /// The time between two slots, so that no window ever holds more than `limit`: a slot that lies just before a
 /// window may be used in it, hence the window and a slot's life together.
 pub fn spacing(limit: u32, window: Duration, slot_life: Duration) -> Duration {

@@ -49,6 +49,9 @@ fn text(view: &View) -> String {
                 let _ = writeln!(out, "  {what} since {}: {}", since.at.format("%F %T UTC"), since.reason);
             }
         }
+        for note in feed.requests.iter().flat_map(|requests| &requests.notes) {
+            let _ = writeln!(out, "  requests: {note}");
+        }
         for resource in &feed.resources {
             let behind = resource.behind_seconds.map_or("never complete".to_owned(), |behind| {
                 format!("{} behind, of {}", spoken(behind), spoken(resource.objective_seconds))
@@ -101,6 +104,7 @@ mod tests {
             "beaches: stale",
             "Property   stale        3 h 12 min behind, of 30 min",
             "purge plan 7",
+            "requests: the feed refused after 311 requests",
             "without Room: the feature is off for this MLS (1505)",
             "blocked since",
         ] {

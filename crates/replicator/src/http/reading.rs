@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spark_domain::{FeedName, Job};
-use spark_store::{Error, ExpansionOff, Freshness, JobRun, OpenPlan, ResourceState, Store};
+use spark_domain::plan::budget::is_used_elsewhere;
+use spark_domain::{FeedName, Job, Timestamp};
+use spark_store::{
+    BudgetRival, BudgetState, Error, ExpansionOff, Freshness, JobRun, OpenPlan, ResourceState, Store,
+};
 
 use super::latest::Objective;
-use super::view::{self, Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View};
+use super::view::{
+    self, Feed, Plan, Progress, Quarantined, Requests, Resource, Run, Running, Since, Standing, View,
+};
 
 /// Runs that are looked at: enough that each resource's last ones are among them.
 const RUNS_READ: i64 = 200;
@@ -32,6 +37,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
         let states = store.resources(name).await?;
         let state = store.feed_state(name).await?;
         let expansions = store.expansions_off(name).await?;
+        let budget = store.budget_state(name).await?;
         let since = |at, reason: &str| Since { at, reason: reason.to_owned() };
         let objective = objectives.get(name);
         view.feeds.push(Feed {
@@ -41,6 +47,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
             blocked: lines.iter().find_map(|line| line.blocked.as_ref()).map(|b| since(b.at, &b.reason)),
             paused: lines.iter().find_map(|line| line.paused.as_ref()).map(|p| since(p.at, &p.by)),
             clock_skew_seconds: state.and_then(|state| state.clock_skew_seconds),
+            requests: budget.as_ref().map(|budget| requests(budget, view.read_at)),
             relations_due: whole(queue.due),
             oldest_relation_due_at: queue.oldest_due_at,
             resources: lines
@@ -64,6 +71,29 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
     view.runs.truncate(RUNS_SHOWN);
     view.judge(view.read_at);
     Ok(view)
+}
+
+/// How the key stands. A refusal is news for as long as it slows the key down.
+fn requests(budget: &BudgetState, now: Timestamp) -> Requests {
+    let mut notes = Vec::new();
+    if let Some((_, spent)) = budget.throttled.filter(|_| budget.share < 1.0) {
+        let share = (budget.share * 100.0).round();
+        let why = if is_used_elsewhere(spent, budget.limit) { "; something else uses this key" } else { "" };
+        notes.push(format!(
+            "the feed refused after {spent} requests in 5 minutes, {share} % of the pace is used{why}"
+        ));
+    }
+    notes.extend(budget.rivals.iter().map(|BudgetRival { feed, holder, limit }| {
+        format!("feed {feed} of {holder} uses the same key with requests_per_5_minutes = {limit}")
+    }));
+    Requests {
+        per_5_minutes: budget.limit,
+        share: budget.share,
+        silent_until: budget.silent_until.filter(|until| *until > now),
+        refused_at: budget.throttled.map(|(at, _)| at),
+        refused_after: budget.throttled.map(|(_, spent)| spent),
+        notes,
+    }
 }
 
 fn resource(

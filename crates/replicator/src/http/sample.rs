@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use spark_domain::Timestamp;
 
 use super::view::{
-    ExpansionOff, Feed, Plan, Progress, Quarantined, Resource, Run, Running, Since, Standing, View,
+    ExpansionOff, Feed, Plan, Progress, Quarantined, Requests, Resource, Run, Running, Since, Standing, View,
 };
 
 const NAMES: [(&str, u64); 6] = [
@@ -69,6 +69,14 @@ pub(crate) fn broken() -> View {
     view.feeds[0].resources[3].off = since(86_400, "the key may not read Teams (1500)");
     let room = Since { at: ago(now, 7_200), reason: "the feature is off for this MLS (1505)".to_owned() };
     view.feeds[0].resources[0].expansions_off = vec![ExpansionOff { relation: "Room", since: room }];
+    view.feeds[0].requests = Some(Requests {
+        per_5_minutes: 1_200,
+        share: 0.7,
+        silent_until: None,
+        refused_at: Some(ago(now, 900)),
+        refused_after: Some(311),
+        notes: vec!["the feed refused after 311 requests in 5 minutes, 70 % of the pace is used".to_owned()],
+    });
     view.feeds[1].blocked = since(5_400, "the token was refused twice (401, code 1020)");
     view.plans = vec![Plan {
         plan: 7,
@@ -132,6 +140,7 @@ fn feed(now: Timestamp, name: &str) -> Feed {
         blocked: None,
         paused: None,
         clock_skew_seconds: Some(0.4),
+        requests: None,
         relations_due: 0,
         oldest_relation_due_at: None,
         resources: resources.collect(),

@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     pub(crate) blocked: Option<Since>,
     pub(crate) paused: Option<Since>,
     pub(crate) clock_skew_seconds: Option<f64>,
+    /// How its key stands; none before its first request.
+    pub(crate) requests: Option<Requests>,
     /// Sets of media and other relations that wait to be fetched.
     pub(crate) relations_due: u64,
     pub(crate) oldest_relation_due_at: Option<Timestamp>,
@@ -70,6 +72,21 @@ pub(crate) struct Resource {
 pub(crate) struct Since {
     pub(crate) at: Timestamp,
     pub(crate) reason: String,
+}
+
+/// What a feed's key may ask, and what was learnt about that.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Requests {
+    pub(crate) per_5_minutes: u32,
+    /// The share of it that may be used.
+    pub(crate) share: f64,
+    pub(crate) silent_until: Option<Timestamp>,
+    /// When the feed last said that there were too many.
+    pub(crate) refused_at: Option<Timestamp>,
+    /// What had been asked in the five minutes before.
+    pub(crate) refused_after: Option<u64>,
+    /// What is not as it should be, in words.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A relation that the feed does not give at the moment.

@@ -11,54 +11,132 @@ use std::time::Duration;
 use spark_domain::plan::budget;
 use spark_fetcher::{Fetcher, PacerControl};
 use spark_store::Store;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::chain;
+use crate::context::FeedContext;
+use crate::error::{JobError, chain};
+use crate::metrics::Metrics;
 use crate::settings::FeedSettings;
 
-/// Grants slots until told to stop.
-pub(crate) async fn keep(
-    settings: Arc<FeedSettings>,
-    store: Store,
-    fetcher: Fetcher,
-    control: PacerControl,
-    stop: CancellationToken,
-) {
-    let pace = &settings.pace;
-    let spacing = budget::spacing(settings.requests_per_5_minutes, pace.budget_window, budget::SLOT_LIFE);
-    loop {
-        tokio::select! {
-            waiting = control.wanted() => {
-                grant(&store, &fetcher, &control, waiting, spacing).await;
+/// Tells the other feeds of the process at once which key is silent: the row alone would not call back the slots
+/// that they hold already.
+#[derive(Debug, Clone)]
+pub(crate) struct Silences(broadcast::Sender<Silence>);
+
+/// A key, and until when it is silent.
+type Silence = ([u8; 32], Instant);
+
+impl Silences {
+    pub(crate) fn new() -> Self {
+        // Whoever lags behind so many has the newest ones still before it.
+        Self(broadcast::Sender::new(64))
+    }
+}
+
+/// What grants a feed its slots.
+pub(crate) struct Keeper {
+    pub(crate) settings: Arc<FeedSettings>,
+    pub(crate) store: Store,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) control: PacerControl,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) silences: Silences,
+}
+
+impl Keeper {
+    /// Grants slots until told to stop.
+    pub(crate) async fn keep(self, stop: CancellationToken) {
+        let pace = &self.settings.pace;
+        let spacing =
+            budget::spacing(self.settings.requests_per_5_minutes, pace.budget_window, budget::SLOT_LIFE);
+        let mut silences = self.silences.0.subscribe();
+        // As it was granted last: a key that was slowed down needs fewer slots at once.
+        let mut granted = spacing;
+        loop {
+            tokio::select! {
+                waiting = self.control.wanted() => {
+                    granted = self.grant(budget::block(waiting, granted, budget::SLOT_LIFE), spacing).await;
+                }
+                silence = self.control.throttled() => self.silence(silence).await,
+                Ok((key, until)) = silences.recv() => {
+                    if key == self.fetcher.budget_key() {
+                        self.control.silence_until(until);
+                    }
+                }
+                () = stop.cancelled() => return,
             }
-            silence = control.throttled() => {
-                control.silence_until(Instant::now() + silence);
-                if let Err(error) = store.silence_requests(&fetcher.budget_key(), silence).await {
-                    tracing::warn!(error = chain(&error), "the silence of the key is known to this process only");
+        }
+    }
+
+    async fn grant(&self, count: u32, spacing: Duration) -> Duration {
+        let asked = Instant::now();
+        let (key, window) = (self.fetcher.budget_key(), self.settings.pace.budget_window);
+        match self.store.reserve_requests(&key, count, spacing, window).await {
+            Ok(block) => {
+                self.metrics.rate_limit_share(self.settings.feed(), block.share);
+                // The slots' times are by Postgres' clock at some moment between question and answer: counted from
+                // the answer none is early, and an answer that took long is not used.
+                let answered = Instant::now();
+                if answered - asked <= budget::LONGEST_ROUND_TRIP {
+                    let ahead = (block.first_at - block.now).to_std().unwrap_or(Duration::ZERO);
+                    self.control.grant(answered + ahead, block.spacing, count);
+                }
+                block.spacing
+            }
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "no request can be reserved now; requests wait");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                spacing
+            }
+        }
+    }
+
+    /// The feed refused for too many requests: nobody who shares the key asks, and all are slower afterwards.
+    async fn silence(&self, silence: Duration) {
+        let (key, until) = (self.fetcher.budget_key(), Instant::now() + silence);
+        // Ours hears it, too.
+        let _ = self.silences.0.send((key, until));
+        let settings = &self.settings;
+        match self.store.silence_requests(&key, silence, settings.pace.budget_window).await {
+            Ok(silenced) => {
+                self.metrics.rate_limit_share(settings.feed(), silenced.share);
+                let (spent, limit) = (silenced.spent, settings.requests_per_5_minutes);
+                if budget::is_used_elsewhere(spent, limit) {
+                    tracing::warn!(
+                        feed = %settings.feed(), spent, limit, share = silenced.share,
+                        "the feed says too many requests, and we have sent few: something else uses this key, \
+                         another program or a replicator on another database"
+                    );
+                } else {
+                    tracing::warn!(
+                        feed = %settings.feed(), spent, limit, share = silenced.share,
+                        "the feed says too many requests, though the limit was kept; we go on slower, \
+                         and faster again by the hour"
+                    );
                 }
             }
-            () = stop.cancelled() => return,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the silence of the key is known to this process only");
+            }
         }
     }
 }
 
-async fn grant(store: &Store, fetcher: &Fetcher, control: &PacerControl, waiting: usize, spacing: Duration) {
-    let count = budget::block(waiting, spacing, budget::SLOT_LIFE);
-    let asked = Instant::now();
-    match store.reserve_requests(&fetcher.budget_key(), count, spacing).await {
-        Ok(block) => {
-            // The slots' times are by Postgres' clock at some moment between question and answer: counted from
-            // the answer none is early, and an answer that took long is not used.
-            let answered = Instant::now();
-            if answered - asked <= budget::LONGEST_ROUND_TRIP {
-                let ahead = (block.first_at - block.now).to_std().unwrap_or(Duration::ZERO);
-                control.grant(answered + ahead, spacing, count);
-            }
-        }
-        Err(error) => {
-            tracing::debug!(error = chain(&error), "no request can be reserved now; requests wait");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+/// Says which key the feed uses, and warns if others use it with another limit.
+pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
+    let (key, limit) = (context.fetcher.budget_key(), context.settings.requests_per_5_minutes);
+    crate::persist!(context, context.store.note_request_key(&context.lease, &key, limit))?;
+    let state = crate::persist!(context, context.store.budget_state(context.feed()))?;
+    for rival in state.into_iter().flat_map(|state| state.rivals) {
+        tracing::warn!(
+            other = %rival.feed,
+            holder = rival.holder,
+            its_limit = rival.limit,
+            our_limit = limit,
+            "another feed uses the same key with another requests_per_5_minutes; give all feeds of a key the same"
+        );
     }
+    Ok(())
 }

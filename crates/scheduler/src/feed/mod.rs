@@ -139,6 +139,7 @@ pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
         resources: &settings.resources,
     };
     let before = crate::persist!(context, context.store.register_feed(&context.lease, &registration))?;
+    budget::register(context).await?;
     let changed = before.configuration.is_some_and(|before| before != configuration);
     if changed {
         tracing::warn!(

@@ -117,6 +117,10 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn rate_limit_share(&self, feed: &FeedName, share: f64) {
+        self.gauges.rate_limit_share.with_label_values(&[feed.as_str()]).set(share);
+    }
+
     pub(crate) fn feed_blocked(&self, feed: &FeedName, blocked: bool) {
         let blocked = f64::from(u8::from(blocked));
         self.gauges.feed_blocked.with_label_values(&[feed.as_str(), "auth"]).set(blocked);

@@ -38,6 +38,7 @@ pub(super) struct Gauges {
     pub(super) rows: GaugeVec,
     pub(super) in_flight: GaugeVec,
     pub(super) rate_limit_requests: GaugeVec,
+    pub(super) rate_limit_share: GaugeVec,
     pub(super) feed_blocked: GaugeVec,
     pub(super) feed_paused: GaugeVec,
     pub(super) clock_skew: GaugeVec,
@@ -206,6 +207,11 @@ impl Gauges {
             )?,
             rows: gauge("rows", "Rows held.", BOTH)?,
             in_flight: gauge("api_in_flight_requests", "Requests on their way.", FEED)?,
+            rate_limit_share: gauge(
+                "api_rate_limit_share",
+                "Share of the configured budget that the key may use, as learnt from refusals.",
+                FEED,
+            )?,
             rate_limit_requests: gauge(
                 "api_rate_limit_requests",
                 "Requests that the configured budget allows in five minutes.",

@@ -34,6 +34,9 @@ pub(super) fn feed(feed: &Feed, now: Timestamp) -> Markup {
                         " · " (grouped(feed.relations_due)) " media sets due"
                         @if let Some(at) = feed.oldest_relation_due_at { ", the oldest " (ago(at, now)) }
                     }
+                    @for note in feed.requests.iter().flat_map(|requests| &requests.notes) {
+                        " · " (note)
+                    }
                     @if let Some(skew) = feed.clock_skew_seconds.filter(|skew| skew.abs() >= 5.0) {
                         " · its clock is " (spoken(skew)) @if skew > 0.0 { " ahead of ours" } @else { " behind ours" }
                     }

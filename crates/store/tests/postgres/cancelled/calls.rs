@@ -52,6 +52,7 @@ calls! {
         pending_migrations();
         lease_holder(at.feed());
         feed_state(at.feed());
+        budget_state(at.feed());
         resources(at.feed());
         expansions_off(at.feed());
         checkpoint(at.feed(), R, Job::Purge);
@@ -145,8 +146,9 @@ calls! {
             RereadResult { key: key("d"), again: Some((at.began_at, Some(SIGHTING))) },
         ]);
         refill_columns(&at.lease, R, 2);
-        reserve_requests(&BUDGET, 5, Duration::from_millis(1));
-        silence_requests(&BUDGET, LONG);
+        reserve_requests(&BUDGET, 5, Duration::from_millis(1), LONG);
+        silence_requests(&BUDGET, LONG, LONG);
+        note_request_key(&at.lease, &BUDGET, 900);
         submit_request(at.feed(), &RequestKind::Resume, "ann");
         take_requests(&at.lease, &[]);
         finish_request(&at.lease, at.request, true, "done");

@@ -182,7 +182,10 @@ impl Stage {
     /// is closed the server has nothing left of it.
     pub(super) async fn serves_on(&self, store: &Store, after: &str) {
         let spare = [255; 32];
-        store.silence_requests(&spare, Duration::ZERO).await.unwrap_or_else(|e| panic!("{after}: {e:?}"));
+        store
+            .silence_requests(&spare, Duration::ZERO, Duration::from_mins(5))
+            .await
+            .unwrap_or_else(|e| panic!("{after}: {e:?}"));
         let seen: bool = self
             .ask(
                 "with spare as (delete from replicator.request_budget \
