@@ -218,6 +218,11 @@ impl Trouble {
         }
     }
 
+    /// Whether the server makes its own answer, whatever becomes of it on the wire.
+    pub(crate) fn lets_answer(&self) -> bool {
+        !matches!(self, Self::Refuse { .. } | Self::Answer { .. } | Self::Redirect(_))
+    }
+
     /// Whether the trouble has anything to do with such a request: the rest must not use it up.
     fn concerns(&self, entry: &Entry) -> bool {
         let native = entry.dialect == Dialect::Spark;

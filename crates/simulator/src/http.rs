@@ -20,6 +20,7 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// An answer, and how badly it is to be delivered.
@@ -120,22 +121,22 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option
     let (Some(method), Some(target)) = (first.next(), first.next()) else {
         return Ok(None);
     };
-    let request = Request {
+    let mut request = Request {
         method: method.to_owned(),
         target: target.to_owned(),
         headers: lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
             .collect(),
+        body: Vec::new(),
     };
-    // A body is read past: nothing we offer takes one.
     let body: usize = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     while buffer.len() < body {
         if stream.read_buf(buffer).await? == 0 {
             return Ok(None);
         }
     }
-    buffer.drain(..body);
+    request.body = buffer.drain(..body).collect();
     Ok(Some(request))
 }
 

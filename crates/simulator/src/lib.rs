@@ -13,6 +13,7 @@ mod http;
 mod journal;
 mod literal;
 mod market;
+pub mod oauth;
 mod odata;
 mod proxy;
 mod question;

@@ -18,6 +18,7 @@ use crate::{
     http::{self, Delivery, Request, Response},
     journal::{Entry, Journal},
     market::{Market, MarketSettings},
+    oauth::{self, OAuth, Standing},
     odata::{self, Answer, Context, PATH},
     spark::{self, ListEnd},
     world::{Census, Resource, Shape, World},
@@ -91,6 +92,7 @@ pub struct Simulator {
 struct Shared {
     origin: Mutex<String>,
     token: Mutex<String>,
+    oauth: OAuth,
     world: World,
     journal: Journal,
     faults: Faults,
@@ -122,6 +124,7 @@ impl Simulator {
         let shared = Arc::new(Shared {
             origin: Mutex::new(format!("http://{address}")),
             token: Mutex::new(settings.token),
+            oauth: OAuth::default(),
             world: world.clone(),
             journal: Journal::default(),
             faults: Faults::default(),
@@ -171,6 +174,16 @@ impl Simulator {
     /// Makes another token the only right one, as when a key is revoked and issued anew.
     pub fn set_token(&self, token: &str) {
         token.clone_into(&mut self.shared.token.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Who issues tokens that expire, beside the right one that does not.
+    pub fn oauth(&self) -> &OAuth {
+        &self.shared.oauth
+    }
+
+    /// An address of this simulator below its origin, as in `address_of(oauth::GRANT)`.
+    pub fn address_of(&self, path: &str) -> String {
+        format!("{}{path}", self.shared.origin())
     }
 
     /// The market, to look at and to edit.
@@ -225,10 +238,14 @@ async fn respond(shared: Arc<Shared>, mut request: Request) -> Response {
     let mut entry = Entry::of(&request, shared.world.clock().now());
     name_account(&shared, &mut entry);
     entry.translate();
+    if entry.path == oauth::AUTHORIZE {
+        return shared.oauth.authorize(&request);
+    }
     let secret = entry.authorization.as_deref().and_then(|value| value.split_once(' '));
     entry.token_right = secret.is_some_and(|(scheme, token)| {
         (scheme.eq_ignore_ascii_case("Bearer") || scheme.eq_ignore_ascii_case("OAuth"))
-            && token == *shared.token.lock().unwrap_or_else(PoisonError::into_inner)
+            && (token == *shared.token.lock().unwrap_or_else(PoisonError::into_inner)
+                || shared.oauth.standing(token) == Standing::Good)
     });
     let troubles = shared.faults.take(&entry);
     entry.faults = troubles.iter().map(Trouble::name).collect();
@@ -273,6 +290,9 @@ fn name_account(shared: &Shared, entry: &mut Entry) {
 }
 
 fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble]) -> Answer {
+    if entry.path == oauth::GRANT && troubles.iter().all(Trouble::lets_answer) {
+        return shared.oauth.grant(request);
+    }
     for trouble in troubles {
         match trouble {
             Trouble::Refuse { status, code, shape, .. } => {
@@ -311,6 +331,11 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
         return refuse(400, 1016, "User-Agent is missing.");
     }
     if !entry.token_right {
+        let token =
+            entry.authorization.as_deref().and_then(|value| value.split_once(' ')).unwrap_or_default().1;
+        if shared.oauth.standing(token) == Standing::Expired {
+            return Answer::error(ErrorShape::D, 401, 1020, "The session token has expired.");
+        }
         return refuse(401, 401, "Invalid API key and/or request signed improperly");
     }
     if over_limit(shared) {

@@ -6,6 +6,7 @@ mod market;
 mod native;
 mod native_faults;
 mod native_truth;
+mod oauth;
 mod postgres;
 mod proxy;
 mod surface;
