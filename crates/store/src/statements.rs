@@ -25,6 +25,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("checkpoint", crate::checkpoint::STATEMENTS),
         ("job_run", crate::job_run::STATEMENTS),
         ("budget", crate::budget::STATEMENTS),
+        ("oauth_token", crate::oauth_token::STATEMENTS),
         ("operator_request", crate::operator_request::STATEMENTS),
         ("metadata", crate::metadata::STATEMENTS),
         ("freshness", crate::freshness::STATEMENTS),

@@ -13,6 +13,7 @@ mod feeds;
 mod checkpoints;
 mod runs;
 mod budget;
+mod oauth_tokens;
 mod requests;
 mod fixtures;
 mod pages;

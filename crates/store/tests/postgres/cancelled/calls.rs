@@ -10,7 +10,7 @@ use spark_domain::walk::Paging;
 use spark_domain::{Checkpoint, Hash, Job, KeyListForm, Relation, Resource};
 use spark_store::{
     Confirmed, Error, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer,
-    RelationCommit, RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Store,
+    RelationCommit, RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Spent, Store,
 };
 
 use super::stage::Stage;
@@ -76,6 +76,8 @@ calls! {
         relation_members(at.feed(), R, &key("a"), Relation::Media);
         row_estimates();
         request_result(at.request);
+        oauth_token(at.feed());
+        oauth_token_lives();
         metadata(at.feed());
         freshness();
         open_plans();
@@ -149,6 +151,11 @@ calls! {
         reserve_requests(&BUDGET, 5, Duration::from_millis(1), LONG);
         silence_requests(&BUDGET, LONG, LONG);
         note_request_key(&at.lease, &BUDGET, 900);
+        sign_in(at.feed(), b"sealed", LONG);
+        claim_oauth_refresh(at.feed(), 1, "ann", LONG);
+        release_oauth_refresh(at.feed(), 1, "bob", LONG, Spent::No);
+        rotate_oauth_token(at.feed(), 1, b"sealed", LONG);
+        refuse_oauth_token(at.feed(), 1, "invalid_grant");
         submit_request(at.feed(), &RequestKind::Resume, "ann");
         take_requests(&at.lease, &[]);
         finish_request(&at.lease, at.request, true, "done");
