@@ -5,7 +5,7 @@
 //! other feeds need. A slot that runs out while its owner waits for memory is lost, not used late.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -20,10 +20,11 @@ use crate::envelope::Unread;
 use crate::error::table::Class;
 use crate::error::{self, Error, Exchange, Kind};
 use crate::headers;
+use crate::keeper::KeeperError;
 use crate::pacer::Pacer;
 use crate::quote::Forms;
 use crate::send::{self, Failed, Measured};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::Settings;
 use crate::token::Token;
 
 /// Is told of every attempt, when it is over.
@@ -82,7 +83,8 @@ pub(crate) struct Answered<T> {
 pub(crate) struct Line {
     pub(crate) settings: Settings,
     pub(crate) client: Client,
-    pub(crate) token: RwLock<Arc<Token>>,
+    /// None until one that is kept outside was first asked for.
+    pub(crate) token: RwLock<Option<Arc<Token>>>,
     /// The proxy's password.
     pub(crate) proxy_forms: Forms,
     pub(crate) pacer: Pacer,
@@ -106,9 +108,10 @@ impl Line {
         let mut url = &ask.url;
         let mut first_sent = None;
         loop {
+            let token = self.signed_in(ask.endpoint).await?;
             let (share, waited) = self.admit(ask.priority).await;
             let flying = Flying::begin(&self.in_flight);
-            let mut measured = Measured::begin(self.token(), waited);
+            let mut measured = Measured::begin(token, waited);
             let first_sent = *first_sent.get_or_insert(measured.sent);
             let outcome = send::once(self, ask, url, share, &mut measured, &understand).await;
             let took = measured.sent.elapsed();
@@ -121,8 +124,15 @@ impl Line {
                 }
                 Err(failed) => failed,
             };
-            let verdict = self.verdict(&mut course, ask, &measured, &failed);
             let code = failed.exchange.code;
+            let verdict = match self.renewal(&mut course, &measured, &failed).await {
+                Ok(Some(verdict)) => verdict,
+                Ok(None) => self.verdict(&mut course, ask, &failed),
+                Err(error) => {
+                    self.observe(ask, &measured, took, code, None);
+                    return Err(Error::no_token(failed.exchange, error));
+                }
+            };
             let Verdict::Again { reason, wait } = verdict else {
                 self.observe(ask, &measured, took, code, None);
                 return Err(give_up(&course, ask, failed));
@@ -146,19 +156,6 @@ impl Line {
         }
     }
 
-    pub(crate) fn token(&self) -> Arc<Token> {
-        Arc::clone(&self.token.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads the token from its source again; whether it is another one now.
-    pub(crate) fn reload_token(&self) -> Result<bool, SettingsError> {
-        let fresh = Token::load(&self.settings.token, self.settings.authorization)?;
-        let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = fresh.budget_key() != token.budget_key();
-        *token = Arc::new(fresh);
-        Ok(changed)
-    }
-
     /// An exchange that has not begun.
     pub(crate) fn exchange(&self, endpoint: &'static str) -> Exchange {
         let feed = self.settings.feed.clone();
@@ -176,33 +173,25 @@ impl Line {
         }
     }
 
-    fn verdict(&self, course: &mut Course<'_>, ask: &Ask, measured: &Measured, failed: &Failed) -> Verdict {
-        match failed.why {
-            Why::Refused(Class::Throttled) => self.pacer.throttle(course.silence(failed.hint)),
-            Why::Refused(Class::Unauthorized)
-                if course.may_renew_token() && self.renewed(&measured.token) =>
-            {
-                return Verdict::Again { reason: "new_token", wait: Duration::ZERO };
-            }
-            _ => {}
+    /// A refused token may have another by now: then the same is asked once more with it.
+    async fn renewal(
+        &self,
+        course: &mut Course<'_>,
+        measured: &Measured,
+        failed: &Failed,
+    ) -> Result<Option<Verdict>, KeeperError> {
+        let refused = matches!(failed.why, Why::Refused(Class::Unauthorized));
+        let renewed =
+            refused && course.may_renew_token() && self.renewed(&measured.token, &failed.exchange).await?;
+        Ok(renewed.then_some(Verdict::Again { reason: "new_token", wait: Duration::ZERO }))
+    }
+
+    fn verdict(&self, course: &mut Course<'_>, ask: &Ask, failed: &Failed) -> Verdict {
+        if let Why::Refused(Class::Throttled) = failed.why {
+            self.pacer.throttle(course.silence(failed.hint));
         }
         let luck = fastrand::f64();
         course.judge(&failed.why, ask.kind, ask.can_shrink, failed.hint, Instant::now(), luck)
-    }
-
-    /// Whether there is another token than the refused one by now.
-    fn renewed(&self, refused: &Token) -> bool {
-        if self.token().budget_key() != refused.budget_key() {
-            return true;
-        }
-        self.reload_token().unwrap_or_else(|error| {
-            tracing::warn!(
-                feed = %self.settings.feed,
-                error = &error as &dyn std::error::Error,
-                "the token was refused and its file cannot be read again"
-            );
-            false
-        })
     }
 
     fn observe(

@@ -18,6 +18,7 @@ use crate::quote::Forms;
 use crate::reso::metadata::{self, Metadata};
 use crate::settings::{Settings, SettingsError};
 use crate::spark;
+use crate::sign_in::ReloadError;
 use crate::tls;
 use crate::token::Token;
 
@@ -53,7 +54,7 @@ impl Fetcher {
         observer: Observer,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
-        let token = RwLock::new(Arc::new(Token::load(&settings.token, settings.authorization)?));
+        let token = RwLock::new(Token::load(&settings.token, settings.authorization)?.map(Arc::new));
         let client = tls::client(&settings)?;
         let dialect = Arc::new(Dialect::new(settings.api, &settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
@@ -116,14 +117,14 @@ impl Fetcher {
     }
 
     /// Reads the token from its source again; whether it is another one now.
-    pub fn reload_token(&self) -> Result<bool, SettingsError> {
-        self.line.reload_token()
+    pub async fn reload_token(&self) -> Result<bool, ReloadError> {
+        self.line.reload_token().await
     }
 
-    /// Equal for equal tokens, so that feeds and instances which share a key share its budget. It cannot be
-    /// turned back into the token.
+    /// Equal for equal tokens, so that feeds and instances which share a key share its budget, and for all tokens
+    /// that one keeper issues. It cannot be turned back into the token.
     pub fn budget_key(&self) -> [u8; 32] {
-        self.line.token().budget_key()
+        self.line.budget_key()
     }
 
     fn spell(&self, request: &PageRequest<'_>, top: u32, priority: Priority) -> Result<Ask, Error> {

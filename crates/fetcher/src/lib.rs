@@ -24,6 +24,9 @@ mod error;
 mod pacer;
 mod allowance;
 mod token;
+mod sign_in;
+mod keeper;
+pub mod grant;
 mod quote;
 mod tls;
 #[doc(hidden)]
@@ -34,6 +37,8 @@ pub use attempt::{Attempt, Observer};
 pub use dialect::Api;
 pub use error::{Error, Exchange};
 pub use fetcher::{Fetcher, PageRequest};
+pub use keeper::{Issued, KeeperError, Keeping, TokenKeeper};
 pub use pacer::{Pacer, PacerControl, Slot};
 pub use reso::metadata::{EntityType, Metadata, Property};
 pub use settings::{Authorization, RetrySettings, Settings, SettingsError, Timeouts, TokenSource};
+pub use sign_in::ReloadError;

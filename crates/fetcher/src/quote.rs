@@ -87,9 +87,9 @@ impl Forms {
 }
 
 /// Somebody's words as they may be repeated.
-pub(crate) fn quote(text: &str, secrets: [&Forms; 2]) -> String {
+pub(crate) fn quote<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Forms>) -> String {
     let text = &text[..text.floor_char_boundary(MOST_READ)];
-    one_line(&secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text)))
+    one_line(&secrets.into_iter().fold(text.to_owned(), |text, forms| forms.hide(&text)))
 }
 
 /// One line of bounded length, whatever it was.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,6 +11,7 @@ use spark_domain::FeedName;
 use url::{Host, Url};
 
 use crate::dialect::Api;
+use crate::keeper::TokenKeeper;
 
 /// The largest `$top` that replication keys may ask for (replication guide).
 const MOST_PER_PAGE: u32 = 1000;
@@ -50,6 +52,10 @@ pub enum TokenSource {
     File(PathBuf),
     /// The token itself.
     Text(SecretString),
+    /// It expires, and somebody outside keeps it.
+    Kept(Arc<dyn TokenKeeper>),
+    /// It will be kept outside, by a keeper that is not there yet: no request can be sent.
+    Nowhere,
 }
 
 /// The scheme of the `Authorization` header. Spark documents both, and some keys accept only the second.
@@ -96,6 +102,14 @@ pub enum SettingsError {
     /// The address is no place to send a token to.
     #[error("base_url {url:?} {problem}")]
     BaseUrl {
+        /// The address as configured, without user and password.
+        url: String,
+        /// What is wrong, and what to do.
+        problem: &'static str,
+    },
+    /// The address is no place to send a client's secret to.
+    #[error("grant_url {url:?} {problem}")]
+    GrantUrl {
         /// The address as configured, without user and password.
         url: String,
         /// What is wrong, and what to do.

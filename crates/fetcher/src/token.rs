@@ -9,6 +9,7 @@ use std::path::Path;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::keeper::Issued;
 use crate::quote::Forms;
 use crate::settings::{Authorization, SettingsError, TokenSource};
 
@@ -17,21 +18,33 @@ const BUDGET_CONTEXT: &str = "spark-replicator 2026-11 request budget of one acc
 
 pub(crate) struct Token {
     header: HeaderValue,
-    budget_key: [u8; 32],
+    print: [u8; 32],
+    /// Zero where nobody counts.
+    generation: i64,
     forms: Forms,
 }
 
 impl Token {
-    pub(crate) fn load(source: &TokenSource, scheme: Authorization) -> Result<Self, SettingsError> {
-        match source {
+    /// The token of a source that can be read at once; none if it is kept outside.
+    pub(crate) fn load(source: &TokenSource, scheme: Authorization) -> Result<Option<Self>, SettingsError> {
+        let token = match source {
             TokenSource::Text(text) => {
-                Self::new(text.expose_secret(), scheme, || "the configuration".to_owned())
+                Self::new(text.expose_secret(), scheme, || "the configuration".to_owned())?
             }
             TokenSource::File(path) => {
                 let text = SecretString::from(read(path)?);
-                Self::new(text.expose_secret(), scheme, || format!("token_file {}", path.display()))
+                Self::new(text.expose_secret(), scheme, || format!("token_file {}", path.display()))?
             }
-        }
+            TokenSource::Kept(_) | TokenSource::Nowhere => return Ok(None),
+        };
+        Ok(Some(token))
+    }
+
+    /// A token that was kept for us.
+    pub(crate) fn issued(issued: &Issued, scheme: Authorization) -> Result<Self, SettingsError> {
+        let place = || "the token endpoint's answer".to_owned();
+        let token = Self::new(issued.access.expose_secret(), scheme, place)?;
+        Ok(Self { generation: issued.generation, ..token })
     }
 
     fn new(text: &str, scheme: Authorization, place: impl Fn() -> String) -> Result<Self, SettingsError> {
@@ -54,7 +67,8 @@ impl Token {
         header.set_sensitive(true);
         Ok(Self {
             header,
-            budget_key: blake3::derive_key(BUDGET_CONTEXT, text.as_bytes()),
+            print: blake3::derive_key(BUDGET_CONTEXT, text.as_bytes()),
+            generation: 0,
             forms: Forms::of(text),
         })
     }
@@ -65,8 +79,13 @@ impl Token {
     }
 
     /// Equal for equal tokens, and not reversible.
-    pub(crate) fn budget_key(&self) -> [u8; 32] {
-        self.budget_key
+    pub(crate) fn print(&self) -> [u8; 32] {
+        self.print
+    }
+
+    /// Which of its keeper's tokens it is.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
     }
 
     /// What must be taken out of the words of others.
@@ -84,21 +103,21 @@ mod tests {
     use super::*;
 
     fn token(text: &str) -> Result<Token, SettingsError> {
-        Token::load(&TokenSource::Text(text.into()), Authorization::Bearer)
+        Token::load(&TokenSource::Text(text.into()), Authorization::Bearer).map(Option::unwrap)
     }
 
     #[test]
     fn the_line_break_at_a_files_end_is_not_part_of_the_token() {
         assert_eq!(token("abc\n").unwrap().header(), "Bearer abc");
-        assert_eq!(token("abc").unwrap().budget_key(), token(" abc \r\n").unwrap().budget_key());
+        assert_eq!(token("abc").unwrap().print(), token(" abc \r\n").unwrap().print());
     }
 
     #[test]
     fn two_tokens_have_two_budgets_in_either_scheme() {
-        let oauth = Token::load(&TokenSource::Text("abc".into()), Authorization::OAuth).unwrap();
+        let oauth = Token::load(&TokenSource::Text("abc".into()), Authorization::OAuth).unwrap().unwrap();
         assert_eq!(oauth.header(), "OAuth abc");
-        assert_eq!(oauth.budget_key(), token("abc").unwrap().budget_key());
-        assert_ne!(token("abd").unwrap().budget_key(), token("abc").unwrap().budget_key());
+        assert_eq!(oauth.print(), token("abc").unwrap().print());
+        assert_ne!(token("abd").unwrap().print(), token("abc").unwrap().print());
     }
 
     #[test]

@@ -15,6 +15,8 @@ use spark_domain::Recovery;
 pub use exchange::Exchange;
 use table::Class;
 
+use crate::keeper::KeeperError;
+
 /// Why a question was not answered. All were retried as often as makes sense before they got here.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +31,24 @@ pub enum Error {
     /// The token is not accepted: 401, Spark 1000, 1010, 1020. The token file was read again before.
     #[error("{0}; check the token, or ask FBS whether the key is still enabled")]
     Unauthorized(Box<Exchange>),
+    /// There is no token to ask with, and none will come until a person signs in.
+    #[error("{exchange}; {problem}")]
+    SignedOut {
+        /// Where.
+        exchange: Box<Exchange>,
+        /// Why, and what to do.
+        problem: String,
+    },
+    /// There is no token to ask with now: who issues or keeps it does not answer.
+    #[error("{exchange}; no access token is to be had: {problem}")]
+    NoToken {
+        /// Where.
+        exchange: Box<Exchange>,
+        /// Who does not answer.
+        problem: String,
+        /// When it makes sense to ask again.
+        after: Option<Duration>,
+    },
     /// The key may not do this: 403, Spark 1005, 1013, 1015, 1019, 1025, 1100.
     #[error("{0}; the key is restricted, ask FBS what it may do")]
     RestrictedKey(Box<Exchange>),
@@ -134,11 +154,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of whoever keeps the token, met at this exchange.
+    pub(crate) fn no_token(exchange: Box<Exchange>, error: KeeperError) -> Self {
+        match error {
+            KeeperError::SignedOut(problem) => Self::SignedOut { exchange, problem },
+            KeeperError::Away { problem, after } => Self::NoToken { exchange, problem, after },
+        }
+    }
+
     /// What can be done about it.
     pub fn recovery(&self) -> Recovery {
         match self {
             Self::Throttled { after, .. } => Recovery::Retry { after: Some(*after) },
-            Self::Unauthorized(_) | Self::RestrictedKey(_) => Recovery::SignIn,
+            Self::Unauthorized(_) | Self::RestrictedKey(_) | Self::SignedOut { .. } => Recovery::SignIn,
+            Self::NoToken { after, .. } => Recovery::Retry { after: *after },
             Self::NotInSync(_) => Recovery::WaitForSync,
             Self::TooMuch(_) | Self::TooSlow { .. } | Self::TooBig { .. } | Self::BadRecord(_) => {
                 Recovery::Shrink
@@ -161,7 +190,11 @@ impl Error {
     /// The metric label `reason`: one of auth, `rate_limited`, upstream, network, timeout, decode.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Unauthorized(_) | Self::RestrictedKey(_) | Self::WrongHost(_) => "auth",
+            Self::Unauthorized(_)
+            | Self::RestrictedKey(_)
+            | Self::WrongHost(_)
+            | Self::SignedOut { .. }
+            | Self::NoToken { .. } => "auth",
             Self::Throttled { .. } => "rate_limited",
             Self::NotInSync(_)
             | Self::TooMuch(_)
@@ -195,6 +228,8 @@ impl Error {
             | Self::KeyListRefused(exchange)
             | Self::Refused(exchange)
             | Self::Throttled { exchange, .. }
+            | Self::SignedOut { exchange, .. }
+            | Self::NoToken { exchange, .. }
             | Self::TooSlow { exchange, .. }
             | Self::TooBig { exchange, .. }
             | Self::Unavailable { exchange, .. }

@@ -5,6 +5,7 @@ mod raw;
 mod paging;
 mod origin;
 mod token;
+mod oauth;
 mod patience;
 mod refusals;
 mod bodies;

@@ -73,7 +73,7 @@ async fn a_second_new_token_is_not_tried_within_one_question() {
     feed.fail(Fault::new(Trouble::d(401, 1020)).forever());
     assert!(matches!(feed.client.refusal().await, Error::Unauthorized(_)));
     assert_eq!(feed.requests().len(), 2);
-    assert!(!feed.client.fetcher.reload_token().unwrap(), "the file holds what is in use");
+    assert!(!feed.client.fetcher.reload_token().await.unwrap(), "the file holds what is in use");
     fs::write(&path, "simulator-token").unwrap();
-    assert!(feed.client.fetcher.reload_token().unwrap());
+    assert!(feed.client.fetcher.reload_token().await.unwrap());
 }
