@@ -17,7 +17,7 @@ create table replicator.oauth_token (
 comment on table replicator.oauth_token is 'The tokens of feeds with [feeds.NAME.oauth], encrypted; made by `auth login` and renewed by the holder of the lease.';
 comment on column replicator.oauth_token.generation is 'One more with every pair: a refresh is of one generation, and there is at most one of each.';
 comment on column replicator.oauth_token.sealed is 'The pair: version, key''s name, nonce, ciphertext. The feed''s name is authenticated with it.';
-comment on column replicator.oauth_token.claimed_by is 'Who refreshes this generation, or did last.';
+comment on column replicator.oauth_token.claimed_by is 'Who refreshes this generation, unless free_at has passed: then nobody does any more.';
 comment on column replicator.oauth_token.free_at is 'No refresh before this: one is under way, or the last one failed and rests.';
 comment on column replicator.oauth_token.sent is 'Refreshes of this generation that may have been carried out without our knowing the answer; one under way counts.';
 comment on column replicator.oauth_token.refused_reason is 'Why this generation can never be refreshed (invalid_grant): only `auth login` helps.';

@@ -11,6 +11,7 @@
 pub mod settings;
 pub mod cron;
 pub mod metrics;
+pub mod oauth;
 mod replicator;
 mod feed;
 mod context;

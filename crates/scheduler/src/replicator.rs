@@ -15,6 +15,7 @@ use crate::feed::budget::{Keeper, Silences};
 use crate::feed::{self, Feed};
 use crate::jobs::Ended;
 use crate::metrics::{Metrics, gauges};
+use crate::oauth;
 use crate::settings::FeedSettings;
 
 /// Bytes of pages that the whole process may hold at once; with it 128 MiB of memory are enough for any number
@@ -28,6 +29,7 @@ pub struct Replicator {
     hard: CancellationToken,
     tasks: TaskTracker,
     ticks: Arc<AtomicU64>,
+    fetchers: Vec<(FeedName, Fetcher)>,
 }
 
 /// What a single run of a job came to, for the command line.
@@ -69,9 +71,11 @@ impl Replicator {
         let allowance = Allowance::new(page_allowance);
         let instance = feed::instance_name();
         let silences = Silences::new();
+        let mut fetchers = Vec::new();
         for settings in feeds {
             let (feed, keeper) =
                 build(settings, store, metrics, (&allowance, &silences), &instance, (&soft, &hard), &tasks)?;
+            fetchers.push((feed.settings.feed().clone(), feed.fetcher.clone()));
             // Requests are granted until the feed's last page is written.
             tasks.spawn(async move {
                 feed::replicate(feed).await;
@@ -82,7 +86,22 @@ impl Replicator {
         tasks.spawn(gauges::refresh(store.clone(), Arc::clone(metrics), soft.clone()));
         tasks.spawn(tick(Arc::clone(&ticks), soft.clone()));
         tasks.close();
-        Ok(Self { soft, hard, tasks, ticks })
+        Ok(Self { soft, hard, tasks, ticks, fetchers })
+    }
+
+    /// Reads every feed's token from its source again. One that cannot be read stays as it was.
+    pub async fn reload_tokens(&self) {
+        for (feed, fetcher) in &self.fetchers {
+            match fetcher.reload_token().await {
+                Ok(true) => tracing::info!(%feed, "the token was read again: it is another one"),
+                Ok(false) => tracing::info!(%feed, "the token was read again: it is the same"),
+                Err(error) => tracing::warn!(
+                    %feed,
+                    error = chain(&error),
+                    "the token cannot be read again; the one in memory is kept"
+                ),
+            }
+        }
     }
 
     /// Asks every feed to finish its page and stop.
@@ -163,6 +182,7 @@ fn build(
     (soft, hard): (&CancellationToken, &CancellationToken),
     tasks: &TaskTracker,
 ) -> Result<(Feed, CancellationToken), SettingsError> {
+    let settings = oauth::keep_tokens(settings, store, instance, tasks)?;
     let (pacer, control) = Pacer::new();
     let fetcher =
         Fetcher::new(settings.fetcher.clone(), pacer, allowance.clone(), metrics.attempt_observer())?;

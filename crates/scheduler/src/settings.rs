@@ -10,11 +10,15 @@ use spark_domain::walk::Paging;
 use spark_domain::{FeedName, Job, Relation, Resource};
 use spark_fetcher::Api;
 
+use crate::oauth::OAuthSettings;
+
 /// Everything that one feed is replicated by. Built by the program from its configuration.
 #[derive(Debug, Clone)]
 pub struct FeedSettings {
     /// How the feed is reached.
     pub fetcher: spark_fetcher::Settings,
+    /// How the feed is signed in to, if its tokens expire; else its token is the fetcher's.
+    pub oauth: Option<OAuthSettings>,
     /// What is replicated, in the order of the first download.
     pub resources: Vec<Resource>,
     /// Which relations, by resource.

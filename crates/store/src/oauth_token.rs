@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::text::{self, micros};
 
 sql! {
-    READ = "select generation, sealed, obtained_at, expires_at, free_at, refused_reason, clock_timestamp() \
+    READ = "select generation, sealed, obtained_at, expires_at, claimed_by is not null, free_at, refused_reason, clock_timestamp() \
         from replicator.oauth_token where feed = $1";
     LIVES = "select feed, obtained_at, expires_at from replicator.oauth_token order by feed";
     SIGN_IN = "insert into replicator.oauth_token as t (feed, generation, sealed, obtained_at, expires_at) \
@@ -30,7 +30,7 @@ sql! {
             and coalesce(free_at <= clock_timestamp(), true) \
         returning sent";
     RELEASE = "update replicator.oauth_token set free_at = clock_timestamp() + $4 * interval '1 microsecond', \
-            sent = sent - $5 \
+            claimed_by = null, sent = sent - $5 \
         where feed = $1 and generation = $2 and claimed_by = $3 and sent > 0";
     ROTATE = "update replicator.oauth_token set generation = generation + 1, sealed = $3, \
             obtained_at = clock_timestamp(), expires_at = clock_timestamp() + $4 * interval '1 microsecond', \
@@ -51,6 +51,8 @@ pub struct StoredToken {
     pub obtained_at: Timestamp,
     /// When its access token ends.
     pub expires_at: Timestamp,
+    /// Whether somebody refreshes it, or was about to.
+    pub claimed: bool,
     /// No refresh may be sent before.
     pub free_at: Option<Timestamp>,
     /// Why it can never be refreshed.
@@ -79,8 +81,8 @@ pub enum Spent {
     Perhaps,
 }
 
-/// Generation, sealed pair, obtained, expiry, free, refusal, now.
-type Row = (i64, Vec<u8>, Timestamp, Timestamp, Option<Timestamp>, Option<String>, Timestamp);
+/// Generation, sealed pair, obtained, expiry, claimed, free, refusal, now.
+type Row = (i64, Vec<u8>, Timestamp, Timestamp, bool, Option<Timestamp>, Option<String>, Timestamp);
 
 impl Store {
     /// A feed's pair of tokens, if somebody has signed in.
@@ -90,14 +92,9 @@ impl Store {
             let row: Option<Row> =
                 sqlx::query_as(READ).bind(feed.as_str()).fetch_optional(unit.conn()).await?;
             unit.done();
-            Ok(row.map(|(generation, sealed, obtained_at, expires_at, free_at, refused, now)| StoredToken {
-                generation,
-                sealed,
-                obtained_at,
-                expires_at,
-                free_at,
-                refused,
-                now,
+            Ok(row.map(|row| {
+                let (generation, sealed, obtained_at, expires_at, claimed, free_at, refused, now) = row;
+                StoredToken { generation, sealed, obtained_at, expires_at, claimed, free_at, refused, now }
             }))
         })
         .await

@@ -167,14 +167,15 @@ impl Error {
         match self {
             Self::Throttled { after, .. } => Recovery::Retry { after: Some(*after) },
             Self::Unauthorized(_) | Self::RestrictedKey(_) | Self::SignedOut { .. } => Recovery::SignIn,
-            Self::NoToken { after, .. } => Recovery::Retry { after: *after },
             Self::NotInSync(_) => Recovery::WaitForSync,
             Self::TooMuch(_) | Self::TooSlow { .. } | Self::TooBig { .. } | Self::BadRecord(_) => {
                 Recovery::Shrink
             }
             Self::ContinuationRefused(_) => Recovery::StartOver,
             Self::NotOffered(_) | Self::ExpansionOff(_) => Recovery::TurnOff,
-            Self::Unavailable { after, .. } => Recovery::Retry { after: *after },
+            Self::Unavailable { after, .. } | Self::NoToken { after, .. } => {
+                Recovery::Retry { after: *after }
+            }
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Malformed { .. } => {
                 Recovery::Retry { after: None }
             }

@@ -21,6 +21,7 @@ use crate::context::FeedContext;
 use crate::cron::Triggers;
 use crate::error::{JobError, chain};
 use crate::metrics::Metrics;
+use crate::oauth;
 use crate::settings::FeedSettings;
 
 /// What a feed needs of the process.
@@ -115,6 +116,7 @@ async fn serve(context: &Arc<FeedContext>) -> Result<(), JobError> {
     let triggers = start_triggers(context).await;
     tasks.spawn(operator::serve_requests(Arc::clone(context)));
     tasks.spawn(refusals::probe_while_blocked(Arc::clone(context)));
+    tasks.spawn(oauth::refresh_in_time(Arc::clone(context)));
     for resource in &context.settings.resources {
         for job in Job::ALL.into_iter().filter(|job| context.settings.has(*job, *resource)) {
             tasks.spawn(job_task::look_and_run(Arc::clone(context), *resource, job));

@@ -2,7 +2,7 @@
 //!
 //! One refusal may be a hiccup. Two, at least a minute apart, block the feed if a resource that worked before is
 //! refused, else they turn off that resource alone. A blocked feed asks for one record every 15 minutes, and
-//! at once when its token file has changed: never more, since hammering a refused key gets it noticed.
+//! at once when its token file has changed or somebody signed in: never more, since hammering a refused key gets it noticed.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use spark_domain::job::Priority;
 use spark_domain::walk::Position;
 use spark_domain::{Query, Resource};
-use spark_fetcher::PageRequest;
+use spark_fetcher::{PageRequest, ReloadError};
 use spark_store::FeedState;
 use tokio::time::Instant;
 
@@ -61,7 +61,9 @@ impl Refusals {
         self.forget();
         let now = context.now().await?;
         let patience = TimeDelta::from_std(context.settings.pace.refusal_patience).unwrap_or(TimeDelta::MAX);
-        if now - first < patience {
+        // Nothing was even asked: that is no hiccup, and no resource's own.
+        let signed_out = matches!(error, spark_fetcher::Error::SignedOut { .. });
+        if !signed_out && now - first < patience {
             tracing::warn!(
                 error = reason,
                 "the token was refused; if it is again in a minute, the feed stops"
@@ -71,7 +73,7 @@ impl Refusals {
         let resources = crate::persist!(context, context.store.resources(context.feed()))?;
         let worked_before = resources.iter().any(|state| state.resource == resource && state.ever_answered);
         let others_work = resources.iter().any(|state| state.resource != resource && state.ever_answered);
-        if worked_before || !others_work {
+        if signed_out || worked_before || !others_work {
             tracing::error!(
                 error = reason,
                 "the token is refused: the feed is blocked until the token works again"
@@ -151,8 +153,10 @@ pub(crate) async fn probe_while_blocked(context: Arc<FeedContext>) {
             () = context.soft.cancelled() => return,
             () = context.hard.cancelled() => return,
         }
-        let new_token = match context.fetcher.reload_token() {
+        let new_token = match context.fetcher.reload_token().await {
             Ok(changed) => changed,
+            // It is why the feed is blocked, and was said then.
+            Err(ReloadError::Keeper(_)) => false,
             Err(error) => {
                 tracing::warn!(%error, "the token file cannot be read; the token in memory is kept");
                 false

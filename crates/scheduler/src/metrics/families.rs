@@ -41,6 +41,8 @@ pub(super) struct Gauges {
     pub(super) rate_limit_share: GaugeVec,
     pub(super) feed_blocked: GaugeVec,
     pub(super) feed_paused: GaugeVec,
+    pub(super) token_obtained: GaugeVec,
+    pub(super) token_expiry: GaugeVec,
     pub(super) clock_skew: GaugeVec,
     pub(super) download_active: GaugeVec,
     pub(super) download_expected: GaugeVec,
@@ -223,6 +225,16 @@ impl Gauges {
                 &["feed", "reason"],
             )?,
             feed_paused: gauge("feed_paused", "1 while an operator has paused the feed.", FEED)?,
+            token_obtained: gauge(
+                "oauth_token_obtained_timestamp_seconds",
+                "When the feed's tokens were issued.",
+                FEED,
+            )?,
+            token_expiry: gauge(
+                "oauth_token_expiry_timestamp_seconds",
+                "When the feed's access token ends; it is refreshed at half its life.",
+                FEED,
+            )?,
             clock_skew: gauge("feed_clock_skew_seconds", "The feed's clock less Postgres'.", FEED)?,
             download_active: gauge(
                 "initial_download_active",

@@ -43,6 +43,7 @@ async fn once(store: &Store, metrics: &Metrics) {
             for feed in rows.iter().map(|row| &row.feed).collect::<std::collections::BTreeSet<_>>() {
                 queue(store, metrics, feed).await;
             }
+            tokens(store, metrics).await;
         }
         Err(error) => {
             gauges.db_up.set(0.0);
@@ -73,6 +74,14 @@ fn clocks(metrics: &Metrics, row: &Freshness) {
     gauges.feed_paused.with_label_values(feed).set(f64::from(u8::from(row.paused.is_some())));
     if let Some(skew) = row.clock_skew_seconds {
         gauges.clock_skew.with_label_values(feed).set(skew);
+    }
+}
+
+async fn tokens(store: &Store, metrics: &Metrics) {
+    for life in store.oauth_token_lives().await.unwrap_or_default() {
+        let feed = [life.feed.as_str()];
+        moment(&metrics.gauges.token_obtained, &feed, Some(life.obtained_at));
+        moment(&metrics.gauges.token_expiry, &feed, Some(life.expires_at));
     }
 }
 

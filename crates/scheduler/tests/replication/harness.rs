@@ -288,6 +288,7 @@ pub(crate) fn settings(simulator: &Simulator, feed: &str) -> FeedSettings {
     fetcher.timeouts.read = Duration::from_secs(2);
     FeedSettings {
         fetcher,
+        oauth: None,
         resources: Resource::ALL.into_iter().filter(|resource| DIALECT.offers(sim(*resource))).collect(),
         relations: [
             (Resource::Property, vec![Relation::Media, Relation::Room, Relation::Unit]),

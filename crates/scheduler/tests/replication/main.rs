@@ -19,4 +19,5 @@ mod trouble;
 mod links;
 mod fields;
 mod lease;
+mod oauth;
 mod outage;
