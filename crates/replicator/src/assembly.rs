@@ -7,13 +7,15 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use spark_domain::FeedName;
 use spark_domain::plan::purge::Guard;
+use spark_fetcher::grant::{Grants, OAuthClient};
 use spark_fetcher::{Allowance, Fetcher, Pacer, RetrySettings, Timeouts, TokenSource};
 use spark_scheduler::metrics::Build;
+use spark_scheduler::oauth::{OAuthSettings, SealKey};
 use spark_scheduler::{FeedSettings, Metrics, Pace};
 use spark_store::Store;
 
 use crate::config::database::check_url;
-use crate::config::feed::{Authorization, PurgeGuard, Requests};
+use crate::config::feed::{Authorization, OAuth, PurgeGuard, Requests};
 use crate::config::shown::is_misread;
 use crate::config::{Config, Database, Engine, Feed, Secret, Target, check};
 use crate::exit::{Exit, refuse};
@@ -75,6 +77,10 @@ pub(crate) fn feeds(config: &Config) -> anyhow::Result<Vec<FeedSettings>> {
         let (pacer, _) = Pacer::new();
         Fetcher::new(settings.fetcher.clone(), pacer, allowance.clone(), Arc::new(|_| {}))
             .with_context(|| format!("feed {} cannot be asked", settings.feed()))?;
+        if let Some(oauth) = &settings.oauth {
+            Grants::new(&settings.fetcher, oauth.client.clone())
+                .with_context(|| format!("feed {} cannot be signed in to", settings.feed()))?;
+        }
         feeds.push(settings);
     }
     Ok(feeds)
@@ -85,6 +91,7 @@ pub(crate) fn feed(feed: &Feed, engine: &Engine) -> anyhow::Result<FeedSettings>
     let timing = &feed.timing;
     Ok(FeedSettings {
         fetcher: fetcher(feed)?,
+        oauth: feed.oauth.as_ref().map(|settings| oauth(feed, settings)).transpose()?,
         resources: feed.resources.clone(),
         relations: feed.relations.clone(),
         exclude: feed.exclude.clone(),
@@ -117,6 +124,8 @@ pub(crate) fn feed(feed: &Feed, engine: &Engine) -> anyhow::Result<FeedSettings>
 fn fetcher(feed: &Feed) -> anyhow::Result<spark_fetcher::Settings> {
     let key = |name: &str| format!("feeds.{}.{name}", feed.name);
     let token = match &feed.token {
+        // The scheduler finds a keeper for it.
+        _ if feed.oauth.is_some() => TokenSource::Nowhere,
         Some(Secret::File(path)) => TokenSource::File(path.clone()),
         Some(Secret::Text(text)) => TokenSource::Text(text.clone()),
         None => {
@@ -146,6 +155,25 @@ fn fetcher(feed: &Feed) -> anyhow::Result<spark_fetcher::Settings> {
         proxy,
         extra_ca: feed.extra_ca.clone(),
         ..spark_fetcher::Settings::new(feed.name.clone(), feed.base_url.clone(), token)
+    })
+}
+
+fn oauth(feed: &Feed, settings: &OAuth) -> anyhow::Result<OAuthSettings> {
+    let key = |name: &str| format!("feeds.{}.oauth.{name}", feed.name);
+    let sealing = read(&Secret::File(settings.key_file.clone()), &key("key_file"))?;
+    let no_key = |error| {
+        let message = format!("{} = {}: {error}", key("key_file"), settings.key_file.display());
+        refuse(Exit::Configuration, message)
+    };
+    Ok(OAuthSettings {
+        client: OAuthClient {
+            client_id: settings.client_id.clone(),
+            client_secret: read(&settings.client_secret, &key("client_secret_file"))?.into(),
+            redirect_uri: settings.redirect_uri.clone(),
+            authorize_url: settings.authorize_url.clone(),
+            grant_url: settings.grant_url.clone(),
+        },
+        key: SealKey::parse(&sealing).map_err(no_key)?,
     })
 }
 

@@ -81,6 +81,9 @@ pub(crate) enum Command {
     Resume(Target),
     /// Show one record as it is stored
     Get(Get),
+    /// Sign in to feeds whose tokens expire (OAuth2)
+    #[command(subcommand)]
+    Auth(Auth),
     /// Bring the database's schema up to date
     Migrate(Migrate),
     /// Look at the configuration
@@ -193,6 +196,24 @@ pub(crate) struct Get {
     /// With these relations, like Media,Room
     #[arg(long, value_delimiter = ',', value_name = "RELATION")]
     pub(crate) expand: Vec<Relation>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Auth {
+    /// Sign in: show the address where a person agrees, and take the code that comes back
+    Login(Login),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The feed
+    pub(crate) feed: FeedName,
+    /// The code, or the whole address that the browser was sent back to [default: it is asked for]
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Wait for the browser at redirect_uri, which must be on this machine, like http://127.0.0.1:8910/back
+    #[arg(long, conflicts_with = "code")]
+    pub(crate) listen: bool,
 }
 
 #[derive(Debug, Args)]

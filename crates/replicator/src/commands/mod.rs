@@ -8,6 +8,7 @@ mod pause;
 mod operator;
 mod status;
 mod get;
+mod auth;
 mod migrate;
 mod config;
 mod healthcheck;
@@ -19,7 +20,7 @@ use std::future::Future;
 use anyhow::Context;
 use spark_store::Store;
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Auth, Cli, Command, Global};
 use crate::config::{self as configuration, Loaded};
 use crate::exit::Exit;
 use crate::{assembly, telemetry};
@@ -54,6 +55,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             with_store(&global, async |store, loaded| status::run(store, &loaded, &arguments).await)
         }
         Command::Get(arguments) => with_store(&global, async |store, _| get::run(&store, &arguments).await),
+        Command::Auth(Auth::Login(arguments)) => {
+            with_store(&global, async |store, loaded| auth::login(&store, &loaded, &arguments).await)
+        }
         Command::Migrate(arguments) => {
             with_store(&global, async |store, _| migrate::run(&store, &arguments).await)
         }

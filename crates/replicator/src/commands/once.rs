@@ -70,7 +70,8 @@ pub(super) fn chosen(config: &Config, feed: Option<&FeedName>) -> anyhow::Result
     Ok(settings)
 }
 
-async fn migrate(store: &Store) -> anyhow::Result<()> {
+/// Brings the tables up to date before the first of these commands needs them.
+pub(super) async fn migrate(store: &Store) -> anyhow::Result<()> {
     if store.pending_migrations().await?.is_empty() {
         return Ok(());
     }

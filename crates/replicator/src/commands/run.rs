@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use spark_simulator::postgres::ThrowAwayPostgres;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::warn;
 
 use super::load;
@@ -25,6 +26,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
     let feeds = assembly::feeds(config)?;
     let listener = listen(config.server.listen).await?;
     let shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     // Lives as long as the daemon does.
     let mut embedded = None;
     let settings = match config.database.target {
@@ -36,7 +38,7 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
         _ => assembly::store(&config.database)?,
     };
     let store = assembly::observed_store(&settings, &metrics)?;
-    daemon::run(config, Parts { feeds, store, metrics, listener }, &shutdown).await
+    daemon::run(config, Parts { feeds, store, metrics, listener, hangups: Some(hangups) }, &shutdown).await
 }
 
 /// Listens. An address that another process has may be free soon; one that is not ours will not.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
+use spark_scheduler::oauth::SealKey;
 
 use super::units::spoken;
 use super::{Feed, Finding, Loaded, Secret, Severity, Shown, Source, database};
@@ -91,22 +92,7 @@ fn check_database(findings: &mut Findings<'_>) {
 
 fn check_feed(findings: &mut Findings<'_>, feed: &Feed, allowance: usize, now: DateTime<Utc>) {
     let key = |name: &str| format!("feeds.{}.{name}", feed.name);
-    match &feed.token {
-        None => findings.add(
-            Severity::Error,
-            &key("token"),
-            "it is missing; write token_file = \"/path/to/the/token\"".to_owned(),
-        ),
-        Some(Secret::Text(token)) if token.expose_secret().trim().is_empty() => {
-            findings.add(Severity::Error, &key("token"), "it is empty".to_owned());
-        }
-        Some(Secret::File(path)) => {
-            if let Err(message) = read_secret(path) {
-                findings.add(Severity::Error, &key("token_file"), message);
-            }
-        }
-        Some(Secret::Text(_)) => {}
-    }
+    check_token(findings, feed);
     if feed.resources.is_empty() {
         findings.add(Severity::Error, &key("resources"), "it is empty; name at least Property".to_owned());
     }
@@ -136,6 +122,46 @@ fn check_feed(findings: &mut Findings<'_>, feed: &Feed, allowance: usize, now: D
         }
     }
     check_deadline(findings, feed, now);
+}
+
+/// A feed has a token of its own, or is signed in to.
+fn check_token(findings: &mut Findings<'_>, feed: &Feed) {
+    let key = |name: &str| format!("feeds.{}.{name}", feed.name);
+    let mut read = |name: &str, path: &Path| {
+        let text = read_secret(path);
+        text.map_err(|message| findings.add(Severity::Error, &key(name), message)).ok()
+    };
+    match (&feed.token, &feed.oauth) {
+        (None, None) => findings.add(
+            Severity::Error,
+            &key("token"),
+            format!(
+                "it is missing; write token_file = \"/path/to/the/token\", or a table [{}] for a key whose tokens \
+                 expire",
+                key("oauth")
+            ),
+        ),
+        (Some(token), Some(_)) => {
+            let name = if matches!(token, Secret::File(_)) { "token_file" } else { "token" };
+            let message = format!("[{}] is there as well; keep one of the two", key("oauth"));
+            findings.add(Severity::Error, &key(name), message);
+        }
+        (Some(Secret::Text(token)), None) if token.expose_secret().trim().is_empty() => {
+            findings.add(Severity::Error, &key("token"), "it is empty".to_owned());
+        }
+        (Some(Secret::File(path)), None) => drop(read("token_file", path)),
+        (Some(Secret::Text(_)), None) => {}
+        (None, Some(oauth)) => {
+            if let Secret::File(path) = &oauth.client_secret {
+                read("oauth.client_secret_file", path);
+            }
+            if let Some(text) = read("oauth.key_file", &oauth.key_file)
+                && let Err(error) = SealKey::parse(&text)
+            {
+                findings.add(Severity::Error, &key("oauth.key_file"), error.to_string());
+            }
+        }
+    }
 }
 
 /// A licence that names a time for removals is kept only if sweeps come often enough.

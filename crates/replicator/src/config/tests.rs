@@ -45,6 +45,24 @@ fn the_example_equals_the_defaults_and_shows_every_setting() {
 }
 
 #[test]
+fn the_examples_way_to_sign_in_equals_the_defaults_and_shows_every_setting() {
+    let example = include_str!("../../../../deploy/replicator.example.toml");
+    let (before, table) = example.split_once("# [feeds.beaches.oauth]\n").unwrap();
+    let before = before.replace("\ntoken_file = ", "\n# token_file = ");
+    let set: Vec<&str> = table.lines().filter(|line| line.contains(" = ")).map(|line| &line[2..]).collect();
+    let load = |set: &[&str]| load_text(&format!("{before}[feeds.beaches.oauth]\n{}\n", set.join("\n")), &[]);
+    let loaded = load(&set);
+    let ours: Vec<_> = loaded.settings.iter().filter(|setting| setting.key.contains(".oauth.")).collect();
+    assert_eq!(ours.len(), 6, "{ours:#?}");
+    assert!(ours.iter().all(|setting| setting.source != Source::Default), "{ours:#?}");
+    let needed: Vec<&str> = set.into_iter().filter(|line| !line.contains("_url = ")).collect();
+    let values = |loaded: &Loaded| -> Vec<_> {
+        loaded.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
+    };
+    assert_eq!(values(&loaded), values(&load(&needed)));
+}
+
+#[test]
 fn all_problems_are_shown_at_once_with_key_value_source_and_remedy() {
     let text = "[database]\nurl = 'mysql://db/mls'\n[feeds.Bad]\n[feeds.beaches]\nupdate_every = '5 minutes'\n\
                 page_sise = 10\npurge_at = 'nightly'\nrelations = { Office = ['Room'] }\n";

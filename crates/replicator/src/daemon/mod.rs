@@ -14,6 +14,7 @@ use spark_domain::Recovery;
 use spark_scheduler::{FeedSettings, Metrics, Replicator};
 use spark_store::Store;
 use tokio::net::TcpListener;
+use tokio::signal::unix::Signal;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -47,11 +48,13 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) listener: TcpListener,
+    /// At each of these (SIGHUP) tokens are read again.
+    pub(crate) hangups: Option<Signal>,
 }
 
 /// Replicates until told to stop. Fails only for what no waiting would mend.
 pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> anyhow::Result<Exit> {
-    let Parts { feeds, store, metrics, listener } = parts;
+    let Parts { feeds, store, metrics, listener, hangups } = parts;
     let (pulse, end) = (Arc::new(Pulse::default()), CancellationToken::new());
     let latest = Arc::new(Latest::new(store.clone(), assembly::objectives(config)));
     let sources = Sources {
@@ -76,7 +79,7 @@ pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> a
     info!(%address, feeds = names.join(", "), version = env!("CARGO_PKG_VERSION"), "started");
     systemd::ready("waiting for the database");
 
-    let ended = replicate(config, feeds, &store, &metrics, &pulse, shutdown).await;
+    let ended = replicate(config, feeds, (&store, &metrics), &pulse, hangups, shutdown).await;
     if shutdown.hard().is_cancelled() {
         return ended;
     }
@@ -95,9 +98,9 @@ pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> a
 async fn replicate(
     config: &Config,
     feeds: Vec<FeedSettings>,
-    store: &Store,
-    metrics: &Arc<Metrics>,
+    (store, metrics): (&Store, &Arc<Metrics>),
     pulse: &Pulse,
+    mut hangups: Option<Signal>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Exit> {
     let ready = tokio::select! {
@@ -111,7 +114,12 @@ async fn replicate(
     let replicator = Replicator::start(feeds, store, metrics, config.engine.page_allowance)
         .context("the feeds cannot be replicated as configured")?;
     let replicator = pulse.follow(Arc::new(replicator));
-    shutdown.soft().cancelled().await;
+    loop {
+        tokio::select! {
+            () = hang_up(&mut hangups) => replicator.reload_tokens().await,
+            () = shutdown.soft().cancelled() => break,
+        }
+    }
     pulse.rest();
     systemd::stopping();
     replicator.stop_gently();
@@ -134,6 +142,17 @@ async fn replicate(
     // What is dropped rolls back by itself, also if it does not notice in time.
     let _ = timeout(LAST, replicator.stopped()).await;
     Ok(Exit::Done)
+}
+
+/// The next SIGHUP; never, if nobody listens for it.
+async fn hang_up(hangups: &mut Option<Signal>) {
+    let heard = match hangups {
+        Some(hangups) => hangups.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Brings the tables up to date; waits while the database is away, or while somebody else has to do it.

@@ -41,13 +41,13 @@ const LARGEST_HEAD: usize = 16 * 1024;
 const END: &[u8; 4] = b"\r\n\r\n";
 
 /// The listener.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Places>,
 }
 
 /// A client.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     place: Place,
     head: Head,
@@ -64,7 +64,7 @@ struct Head {
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: TcpListener) -> Self {
         Self { listener, places: Places::new(PLACES) }
     }
 }

@@ -34,6 +34,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use self::latest::{Latest, Objective};
+pub(crate) use self::listener::Bounded;
 pub(crate) use self::page::summary;
 
 /// The longest that an answer may take.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::stage::Stage;
 
 /// Families of the list that are absent until what they tell has happened.
-const ABSENT_UNTIL_TRUE: [&str; 14] = [
+const ABSENT_UNTIL_TRUE: [&str; 16] = [
     "spark_replicator_db_errors_total",
     "spark_replicator_feed_clock_skew_seconds",
     "spark_replicator_initial_download_expected_records",
@@ -14,6 +14,8 @@ const ABSENT_UNTIL_TRUE: [&str; 14] = [
     "spark_replicator_initial_download_processed_records",
     "spark_replicator_initial_download_start_timestamp_seconds",
     "spark_replicator_media_queue_oldest_timestamp_seconds",
+    "spark_replicator_oauth_token_expiry_timestamp_seconds",
+    "spark_replicator_oauth_token_obtained_timestamp_seconds",
     "spark_replicator_purge_candidate_records",
     "spark_replicator_purge_guard_trips_total",
     "spark_replicator_purge_last_success_timestamp_seconds",

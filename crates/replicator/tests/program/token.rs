@@ -33,3 +33,16 @@ async fn a_refused_token_blocks_the_feed_until_its_file_holds_a_good_one() {
         assert!(!everything.contains(token), "{token} was shown: {everything}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_has_the_token_files_read_again_and_ends_nothing() {
+    let stage = Stage::new("token_hangup", 30).await;
+    let mut daemon = stage.daemon();
+    stage.until_complete().await;
+    daemon.process.signal("HUP");
+    daemon.process.wait_for("the token was read again: it is the same");
+    std::fs::remove_file(stage.token_file()).unwrap();
+    daemon.process.signal("HUP");
+    daemon.process.wait_for("the token cannot be read again; the one in memory is kept");
+    stage.change_arrives("Seen without a token file").await;
+}

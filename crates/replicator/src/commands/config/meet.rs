@@ -1,6 +1,6 @@
 //! The live part of `config check`: what a feed shows to this key, and what a first download of it will take.
 //!
-//! A handful of requests at the configured pace, without the database: nobody else's requests are counted, so
+//! A handful of requests at the configured pace, without the database unless it keeps the token: nobody else's requests are counted, so
 //! beside a busy daemon the pace of both adds up for these seconds.
 
 use std::sync::Arc;

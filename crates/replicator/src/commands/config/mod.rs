@@ -4,10 +4,14 @@ mod meet;
 mod estimate;
 
 use anyhow::Context;
+use spark_scheduler::FeedSettings;
+use spark_scheduler::oauth::keep_tokens;
+use spark_store::Store;
+use tokio_util::task::TaskTracker;
 
 use super::{block_on, load, print, print_json};
 use crate::cli::{ConfigCommand, Global};
-use crate::config::{self, Error, Feed, Finding, Loaded, Severity, check};
+use crate::config::{self, Config, Error, Feed, Finding, Loaded, Severity, check};
 use crate::exit::Exit;
 use crate::{assembly, clock, telemetry};
 
@@ -47,13 +51,24 @@ fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<Exit> {
     block_on(async {
         let mut first = None;
         for settings in feeds {
-            if let Err(error) = meet::meet(settings).await {
+            let met = async { meet::meet(with_tokens(settings, &loaded.config)?).await };
+            if let Err(error) = met.await {
                 print(&format!("  it cannot be replicated: {error:#}"));
                 first.get_or_insert(error);
             }
         }
         first.map_or(Ok(Exit::Done), Err)
     })
+}
+
+/// A feed that is signed in to has its token in the database; no other needs one to be met.
+fn with_tokens(settings: FeedSettings, config: &Config) -> anyhow::Result<FeedSettings> {
+    if settings.oauth.is_none() {
+        return Ok(settings);
+    }
+    let store = Store::connect(&assembly::store(&config.database)?)?;
+    let us = format!("config-check:{}", uuid::Uuid::new_v4().simple());
+    Ok(keep_tokens(settings, &store, &us, &TaskTracker::new())?)
 }
 
 fn summary(feed: &Feed) -> String {

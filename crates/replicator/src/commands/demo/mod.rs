@@ -69,7 +69,8 @@ pub(super) async fn run(global: &Global, arguments: &Demo) -> anyhow::Result<Exi
         });
     }
     let feeds = assembly::feeds(&config)?;
-    let ended = daemon::run(&config, Parts { feeds, store, metrics, listener }, &shutdown).await;
+    let ended =
+        daemon::run(&config, Parts { feeds, store, metrics, listener, hangups: None }, &shutdown).await;
     narrator.abort();
     drop(simulator);
     let dropped = tokio::task::spawn_blocking(move || drop(database)).await;

@@ -1,6 +1,7 @@
 //! `[feeds.NAME]`: one MLS, as its licence and its server want to be asked.
 
 mod limits;
+mod oauth;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use spark_fetcher::Api;
 use url::Url;
 
 pub(crate) use self::limits::{PurgeGuard, Requests, Timing};
+pub(crate) use self::oauth::OAuth;
 pub(crate) use self::words::Authorization;
 use super::cron::Cron;
 use super::section::{Secret, Section};
@@ -48,6 +50,7 @@ const KNOWN: &[&str] = &[
     "purge_guard",
     "requests",
     "timing",
+    "oauth",
 ];
 
 const RESOURCES: &[&str] = &["Property", "Member", "Office", "Teams", "OpenHouse", "Lookup"];
@@ -59,6 +62,7 @@ pub(crate) struct Feed {
     pub(crate) api: Api,
     pub(crate) base_url: Url,
     pub(crate) token: Option<Secret>,
+    pub(crate) oauth: Option<OAuth>,
     pub(crate) authorization: Authorization,
     pub(crate) paging: Paging,
     pub(crate) resources: Vec<Resource>,
@@ -91,6 +95,7 @@ impl Feed {
         let dialect = api.unwrap_or_default();
         let base_url = section.address("base_url", words::default_base_url(dialect), words::base_url);
         let token = section.secret("token");
+        let has_oauth = section.names().iter().any(|(name, _)| name == "oauth");
         let authorization = section.value("authorization", "Bearer", units::word(words::AUTHORIZATIONS));
         let paging = section.value("paging", "next_link", |text| words::paging(dialect, text));
         let listed: Vec<_> = Resource::ALL.into_iter().filter(|resource| dialect.lists(*resource)).collect();
@@ -116,12 +121,17 @@ impl Feed {
         let purge_guard = PurgeGuard::read(section.table("purge_guard"));
         let requests = Requests::read(section.table("requests"));
         let timing = Timing::read(section.table("timing"));
+        let oauth = has_oauth.then(|| OAuth::read(section.table("oauth")));
         section.finish(KNOWN);
         Some(Self {
             name,
             api: api?,
             base_url: base_url?,
             token,
+            oauth: match oauth {
+                Some(oauth) => Some(oauth?),
+                None => None,
+            },
             authorization: authorization?,
             paging: paging?,
             resources: BTreeSet::from_iter(resources?).into_iter().collect(),
