@@ -12,6 +12,9 @@ pub enum Dialect {
     Spark,
 }
 
+const SPARK_LISTING: [&str; 7] =
+    ["Media", "Room", "Unit", "OpenHouse", "CustomFields", "CustomFieldsRaw", "CustomFieldsExpandedRaw"];
+
 impl Dialect {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Reso, Self::Spark];
@@ -24,10 +27,12 @@ impl Dialect {
         }
     }
 
-    /// What hangs on such a record, by its RESO name.
+    /// What hangs on such a record, by its RESO name. The custom fields of the native surface hang on a listing
+    /// too; on the RESO side they are fields.
     pub fn relations(self, resource: Resource) -> &'static [&'static str] {
         match (self, resource) {
-            (Self::Reso, _) | (Self::Spark, Resource::Property) => resource.relations(),
+            (Self::Reso, _) => resource.relations(),
+            (Self::Spark, Resource::Property) => &SPARK_LISTING,
             (Self::Spark, _) => &[],
         }
     }

@@ -172,9 +172,17 @@ impl Entry {
         if let Some(key) = &self.key {
             return Some(vec![key.clone()]);
         }
-        let (_, listed) = self.param("$filter")?.split_once("Key in (")?;
-        let listed = listed.split_once(')').map_or(listed, |(keys, _)| keys);
-        Some(listed.split(',').map(|key| key.trim().trim_matches('\'').replace("''", "'")).collect())
+        let key_field = Resource::named(self.resource.as_deref()?)?.key_field();
+        let filter = self.param("$filter")?;
+        let unquoted = |key: &str| key.trim().trim_matches('\'').replace("''", "'");
+        if let Some((_, listed)) = filter.split_once(&format!("{key_field} in (")) {
+            let listed = listed.split_once(')').map_or(listed, |(keys, _)| keys);
+            return Some(listed.split(',').map(unquoted).collect());
+        }
+        let either = format!("{key_field} eq ");
+        let named = filter.split(&either).skip(1).filter_map(|rest| rest.split([' ', ')']).next());
+        let keys: Vec<String> = named.map(unquoted).collect();
+        (!keys.is_empty()).then_some(keys)
     }
 
     /// Whether it is a page of a list of keys: nothing is selected but keys, perhaps with their stamps, and no

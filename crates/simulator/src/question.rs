@@ -59,6 +59,8 @@ fn renamed(resource: Option<Resource>, native: &str) -> String {
 /// A filter that cannot be read is told as it was sent.
 fn filter(resource: Option<Resource>, text: &str) -> String {
     let Ok(tokens) = tokens(text) else { return text.to_owned() };
+    // One key alone is a short list; one of several alternatives is not.
+    let alone = !tokens.iter().any(|token| token.is("or"));
     let mut words: Vec<String> = Vec::new();
     let mut rest = tokens.as_slice();
     while let Some((first, behind)) = rest.split_first() {
@@ -79,7 +81,7 @@ fn filter(resource: Option<Resource>, text: &str) -> String {
                 rest = behind;
                 let values: Vec<String> = values.iter().filter_map(literal).collect();
                 if field != "UserType" {
-                    words.push(comparison(resource, field, operator, &values));
+                    words.push(comparison(resource, field, operator, &values, alone));
                 } else if rest.first().is_some_and(|next| next.is("and")) {
                     rest = &rest[1..];
                 } else if words.last().is_some_and(|last| last == "and") {
@@ -92,9 +94,16 @@ fn filter(resource: Option<Resource>, text: &str) -> String {
     words.join(" ").replace("( ", "(").replace(" )", ")")
 }
 
-fn comparison(resource: Option<Resource>, field: &str, operator: &Token, values: &[String]) -> String {
+fn comparison(
+    resource: Option<Resource>,
+    field: &str,
+    operator: &Token,
+    values: &[String],
+    alone: bool,
+) -> String {
     let name = renamed(resource, field);
-    let listed = values.len() > 1 || resource.is_some_and(|resource| name == resource.key_field());
+    let is_key = resource.is_some_and(|resource| name == resource.key_field());
+    let listed = values.len() > 1 || (is_key && alone);
     match (operator, values) {
         (operator, _) if operator.is("eq") && listed => format!("{name} in ({})", values.join(",")),
         (operator, _) if operator.is("ne") && values.len() > 1 => {

@@ -27,6 +27,7 @@ pub(super) async fn run(global: &Global, arguments: &Simulate) -> anyhow::Result
     let simulator = simulator.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     info!(
         base_url = simulator.base_url(),
+        spark_base_url = simulator.spark_base_url(),
         listings = arguments.listings,
         seed = arguments.seed,
         "a simulated feed is served"

@@ -85,16 +85,24 @@ impl Filter {
     }
 }
 
-/// The type of user that a filter asks for as a whole, as in `UserType Eq 'Member' And ...`.
+/// The type of user that a filter asks for as a whole, as in `UserType Eq 'Member' And (...)`.
 pub(super) fn user_type(filter: &str) -> Option<Resource> {
     let tokens = tokens(filter).ok()?;
-    if tokens.iter().any(|token| token.is("or") || token.is("not")) {
-        return None;
+    let mut depth = 0;
+    let mut found = None;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth -= 1,
+            // An alternative, and the type says nothing of the whole.
+            _ if depth == 0 && (token.is("or") || token.is("not")) => return None,
+            _ if depth == 0 && token.is("usertype") => found = tokens.get(at + 1..),
+            _ => {}
+        }
     }
-    let at = tokens.iter().position(|token| token.is("usertype"))?;
-    match (tokens.get(at + 1)?, tokens.get(at + 2)?, tokens.get(at + 3)) {
-        (_, _, Some(Token::Comma)) => None,
-        (operator, Token::Quoted(wanted), _) if operator.is("eq") => match wanted.as_str() {
+    match found? {
+        [_, _, Token::Comma, ..] => None,
+        [operator, Token::Quoted(wanted), ..] if operator.is("eq") => match wanted.as_str() {
             "Member" => Some(Resource::Member),
             "Office" => Some(Resource::Office),
             _ => None,

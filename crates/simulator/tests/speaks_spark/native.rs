@@ -25,16 +25,21 @@ async fn following_the_tokens_visits_every_key_once_and_in_order_however_the_lis
 }
 
 #[tokio::test]
-async fn a_short_page_in_the_middle_ends_nothing_on_either_surface() {
-    let feed = Feed::of(60).await;
+async fn a_short_page_ends_nothing_on_either_surface() {
+    let settings = Settings { listings: 60, list_end: ListEnd::Missing, ..Settings::default() };
+    let feed = Feed::with(settings).await;
     let keys = feed.simulator.world().keys(Resource::Property);
-    let short = || Fault::new(Trouble::ShortPage(13)).nth(2);
-    feed.simulator.faults().push(short());
-    assert_eq!(ids(&feed.follow("listings?_limit=20").await), keys);
-    assert_eq!(feed.simulator.journal().of("Property")[1].records, 7);
-    feed.simulator.faults().push(short());
-    assert_eq!(feed.keys("Property?$top=20", "ListingKey").await, keys);
-    assert_eq!(feed.simulator.faults().pending(), 0);
+    // One in the middle, and what would have been the last one.
+    for nth in [2, 3] {
+        let short = Fault::new(Trouble::ShortPage(13)).nth(nth);
+        feed.simulator.faults().push(short.clone());
+        feed.simulator.journal().clear();
+        assert_eq!(ids(&feed.follow("listings?_limit=20").await), keys);
+        assert_eq!(feed.simulator.journal().of("Property")[usize::try_from(nth).unwrap() - 1].records, 7);
+        feed.simulator.faults().push(short);
+        assert_eq!(feed.keys("Property?$top=20", "ListingKey").await, keys);
+        assert_eq!(feed.simulator.faults().pending(), 0);
+    }
 }
 
 #[tokio::test]

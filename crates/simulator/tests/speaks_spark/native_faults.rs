@@ -21,7 +21,7 @@ async fn a_native_question_reads_in_the_journal_as_its_reso_twin() {
         ("listings?_expand=Photos,Videos,Rooms,CustomFields", "?$expand=Media,Room"),
         ("listings?_expand=CustomFields", "?"),
         ("listings?_pagination=1", "?$count=true"),
-        ("listings?_pagination=count", "?$count=true&$top=1"),
+        ("listings?_pagination=count", "?$count=true"),
         ("listings?_orderby=%2BId", "?$orderby=ListingKey"),
         (
             &format!("listings?_filter=ModificationTimestamp Gt {stamp}"),
@@ -33,6 +33,11 @@ async fn a_native_question_reads_in_the_journal_as_its_reso_twin() {
         ),
         ("listings?_filter=Id Eq 'a','b'", "?$filter=ListingKey in ('a','b')"),
         ("listings?_filter=ListingKey Eq 'a'", "?$filter=ListingKey in ('a')"),
+        ("listings?_filter=Id Eq 'a' Or Id Eq 'b'", "?$filter=ListingKey eq 'a' or ListingKey eq 'b'"),
+        (
+            "accounts?_filter=(Name Ne 'x' Or ShortId Eq 'y') And UserType Eq 'Office' And (Id Eq 'a' Or Id Eq 'b')",
+            "?$filter=(OfficeName ne 'x' or OfficeMlsId eq 'y') and (OfficeKey eq 'a' or OfficeKey eq 'b')",
+        ),
         ("listings?_filter=ListingKey Gt 'a'", "?$filter=ListingKey gt 'a'"),
         (
             "listings?_filter=City Eq 'O\\'Fallon' And (BedsTotal Ge 2 Or Not CloseDate Eq NULL)",
@@ -82,6 +87,12 @@ async fn what_a_request_wants_is_told_alike_on_both_surfaces() {
         ("Member?$filter=MemberKey in ('a','b')", "accounts?_filter=UserType Eq 'Member' And Id Eq 'a','b'");
     assert_eq!(said(some.0, some.1, &|entry| entry.keys().into()).await, json!(["a", "b"]));
     assert_eq!(said(some.0, some.1, &|entry| entry.has_filter().into()).await, true);
+    let either = (
+        "Office?$filter=OfficeKey eq 'a''b' or OfficeKey eq 'c'",
+        "accounts?_filter=UserType Eq 'Office' And (Id Eq 'a\\'b' Or Id Eq 'c')",
+    );
+    assert_eq!(said(either.0, either.1, &|entry| entry.keys().into()).await, json!(["a'b", "c"]));
+    assert_eq!(said(either.0, either.1, &|entry| entry.resource.clone().into()).await, "Office");
     let all = ("Member?$top=3", "accounts?_limit=3&_filter=UserType Eq 'Member'");
     assert_eq!(said(all.0, all.1, &|entry| entry.has_filter().into()).await, false);
     let one = ("Property('7')", "listings/7");

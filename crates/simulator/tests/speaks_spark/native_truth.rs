@@ -57,6 +57,12 @@ async fn every_listing_equals_the_truth_with_its_expansions() {
             flat.insert(name.to_owned(), record[name].clone());
         }
         assert_eq!(plain(&flat.into()), *body);
+        for name in CUSTOM {
+            assert_eq!(
+                world.relation_in(Dialect::Spark, Resource::Property, key, name),
+                plain(&record[name]).as_array().unwrap()[..]
+            );
+        }
         let held =
             |relation| Value::from(world.relation_in(Dialect::Spark, Resource::Property, key, relation));
         let mut media = Vec::new();

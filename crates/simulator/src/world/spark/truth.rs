@@ -7,7 +7,8 @@
 //! a member with the value `********` becomes `"<Name>@Core.Permissions": "None"`.
 //!
 //! Relations have their RESO names. `Media` is the photos, videos, virtual tours, documents and floor plans, in
-//! this order, each with a `MediaCategory` and its place within its own kind as `Order`.
+//! this order, each with a `MediaCategory` and its place within its own kind as `Order`. Who asks for custom
+//! fields may hold them beside the record instead of within: they are told as relations as well.
 
 use serde_json::{Map, Value};
 
@@ -122,6 +123,10 @@ fn told(text: &str) -> Value {
 }
 
 fn members(view: &View<'_>, relation: &str) -> Vec<Value> {
+    if CUSTOM.contains(&relation) {
+        let Value::Array(trees) = told(&view.expansion(relation)) else { return Vec::new() };
+        return trees.into_iter().map(unmasked).collect();
+    }
     let media = ["Photos", "Videos", "VirtualTours", "Documents", "FloPlans"];
     let (expansions, key_field): (&[&str], &str) = match relation {
         "Media" => (&media, "MediaKey"),
