@@ -133,7 +133,7 @@ impl List<'_> {
         let names =
             ["Photos", "Videos", "VirtualTours", "Documents", "FloPlans", "OpenHouses", "Rooms", "Units"];
         match names.into_iter().find(|name| name.eq_ignore_ascii_case(relation)) {
-            Some(name) if resource == Resource::Property => results(&view.expansion(name), 1, ""),
+            Some(name) if resource == Resource::Property => results(&view.expansion(name, &mut None), 1, ""),
             _ => not_found(),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) use self::{
     columns::{Columns, reso_name},
     people::LOCAL_SECONDS,
 };
+use relations::Reso;
 
 /// Expansions that stand beside `StandardFields`, not inside.
 const CUSTOM: [&str; 3] = ["CustomFields", "CustomFieldsRaw", "CustomFieldsExpandedRaw"];
@@ -75,13 +76,17 @@ impl<'a> View<'a> {
         let mut standard = String::new();
         let mut fields = Object::new(self.style);
         self.fields(&mut fields, asked);
+        let mut media = None;
+        let mut expanded = |name: &'static str| {
+            if asked.empty.contains(&name) { "[]".to_owned() } else { self.expansion(name, &mut media) }
+        };
         for expansion in asked.expand.iter().filter(|expansion| !CUSTOM.contains(expansion)) {
-            fields.raw(expansion, &self.expanded(expansion, asked));
+            fields.raw(expansion, &expanded(expansion));
         }
         fields.close(&mut standard);
         object.raw("StandardFields", &standard);
         for expansion in asked.expand.iter().filter(|expansion| CUSTOM.contains(expansion)) {
-            object.raw(expansion, &self.expanded(expansion, asked));
+            object.raw(expansion, &expanded(expansion));
         }
         if asked.select.is_none() {
             object.raw("DisplayCompliance", compliance(&self.scene()));
@@ -89,19 +94,15 @@ impl<'a> View<'a> {
         object.close(page);
     }
 
-    /// The members of one expansion, as a JSON array.
-    pub(crate) fn expansion(&self, name: &str) -> String {
+    /// The members of one expansion, as a JSON array; `media` keeps what several of them are made of.
+    pub(crate) fn expansion(&self, name: &str, media: &mut Option<Reso>) -> String {
         match name {
             "CustomFields" => custom::tree(&self.scene(), self.schema(), self.style),
             "CustomFieldsRaw" => custom::raw(&self.scene(), self.schema(), self.style, false),
             "CustomFieldsExpandedRaw" => custom::raw(&self.scene(), self.schema(), self.style, true),
             "OpenHouses" => self.open_houses(),
-            other => relations::members(self, other),
+            other => relations::members(self, other, media),
         }
-    }
-
-    fn expanded(&self, name: &str, asked: &Asked) -> String {
-        if asked.empty.contains(&name) { "[]".to_owned() } else { self.expansion(name) }
     }
 
     fn open_houses(&self) -> String {

@@ -3,7 +3,7 @@
 //! One RESO relation, `Media`, is five native ones. No document shows what the members of rooms and units are
 //! called: they keep their RESO names but for the key.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::View;
 use crate::world::{Style, relations, render::HIDDEN};
@@ -20,18 +20,29 @@ const SIZES: [(&str, &str); 9] = [
     ("UriLarge", "o"),
 ];
 
-/// The members of an expansion as a JSON array; what a test planted and nobody can read comes as planted.
-pub(super) fn members(view: &View<'_>, expansion: &str) -> String {
-    let relation = match expansion {
-        "Rooms" => "Room",
-        "Units" => "Unit",
-        _ => "Media",
+/// The RESO members of a relation; their text if a test planted what nobody can read.
+pub(crate) type Reso = Result<Vec<Value>, String>;
+
+/// The members of an expansion as a JSON array; what nobody can read comes as planted. The media, which are
+/// five expansions, are read once.
+pub(super) fn members(view: &View<'_>, expansion: &str, media: &mut Option<Reso>) -> String {
+    let other;
+    let reso = match expansion {
+        "Rooms" => {
+            other = reso(view, "Room");
+            &other
+        }
+        "Units" => {
+            other = reso(view, "Unit");
+            &other
+        }
+        _ => &*media.get_or_insert_with(|| reso(view, "Media")),
     };
-    let mut reso = String::new();
-    let style = Style { integers_as_floats: view.style.integers_as_floats, ..Style::default() };
-    relations::write(&mut reso, view.inner, view.resource, &view.scene(), relation, &style, view.now);
-    let Ok(members) = serde_json::from_str::<Vec<Value>>(&reso) else { return reso };
-    let members = members.iter().filter_map(|member| {
+    let reso = match reso {
+        Ok(members) => members,
+        Err(raw) => return raw.clone(),
+    };
+    let members = reso.iter().filter_map(|member| {
         let Value::Object(member) = member else { return None };
         let mut native = match expansion {
             "Rooms" => keyed(member, "RoomKey"),
@@ -44,6 +55,13 @@ pub(super) fn members(view: &View<'_>, expansion: &str) -> String {
         Some(Value::Object(native))
     });
     Value::Array(members.collect()).to_string()
+}
+
+fn reso(view: &View<'_>, relation: &str) -> Reso {
+    let mut text = String::new();
+    let style = Style { integers_as_floats: view.style.integers_as_floats, ..Style::default() };
+    relations::write(&mut text, view.inner, view.resource, &view.scene(), relation, &style, view.now);
+    serde_json::from_str(&text).map_err(|_| text)
 }
 
 /// A path, or the whole address if another host is to be named.
@@ -65,35 +83,48 @@ fn keyed(member: &Map<String, Value>, key: &str) -> Map<String, Value> {
 
 /// `None` if the medium belongs to another expansion.
 fn medium(member: &Map<String, Value>, expansion: &str) -> Option<Map<String, Value>> {
+    let tour = match (member.get("MediaCategory")?.as_str()?, expansion) {
+        ("Branded Virtual Tour", "VirtualTours") => "branded",
+        ("Unbranded Virtual Tour", "VirtualTours") => "unbranded",
+        ("Photo", "Photos")
+        | ("Video", "Videos")
+        | ("Document", "Documents")
+        | ("Floor Plan", "FloPlans") => "",
+        _ => return None,
+    };
     let get = |name: &str| match member.get(name) {
         None if member.contains_key(&format!("{name}@Core.Permissions")) => HIDDEN.into(),
         found => found.cloned().unwrap_or_default(),
     };
-    let (id, name, caption) = (get("MediaKey"), get("ShortDescription"), get("LongDescription"));
-    let url = get("MediaURL");
-    let native = match (get("MediaCategory").as_str()?, expansion) {
-        ("Photo", "Photos") => {
-            let primary = get("PreferredPhotoYN");
-            let mut photo = json!({ "Id": id, "Name": name, "Caption": caption, "Primary": primary });
+    let mut native = Map::new();
+    let mut say = |name: &str, value: Value| drop(native.insert(name.to_owned(), value));
+    say("Id", get("MediaKey"));
+    say("Name", get("ShortDescription"));
+    match expansion {
+        "Photos" => {
+            say("Caption", get("LongDescription"));
+            say("Primary", get("PreferredPhotoYN"));
+            let url = get("MediaURL");
+            // The original's address ends in the one size that RESO names.
+            let start = url.as_str().and_then(|url| url.strip_suffix("-o.jpg"));
             for (size, suffix) in SIZES {
-                // The original's address ends in the one size that RESO names.
-                let at = url.as_str().and_then(|url| url.strip_suffix("-o.jpg"));
-                photo[size] = at.map_or(url.clone(), |start| format!("{start}-{suffix}.jpg").into());
+                say(size, start.map_or(url.clone(), |start| format!("{start}-{suffix}.jpg").into()));
             }
-            photo
         }
-        ("Video", "Videos") => {
-            json!({ "Id": id, "Name": name, "Caption": caption, "Type": "other", "ObjectHtml": get("MediaHTML") })
+        "Videos" => {
+            say("Caption", get("LongDescription"));
+            say("Type", "other".into());
+            say("ObjectHtml", get("MediaHTML"));
         }
-        ("Unbranded Virtual Tour", "VirtualTours") => {
-            json!({ "Id": id, "Name": name, "Uri": url, "Type": "unbranded" })
+        "VirtualTours" => {
+            say("Uri", get("MediaURL"));
+            say("Type", tour.into());
         }
-        ("Branded Virtual Tour", "VirtualTours") => {
-            json!({ "Id": id, "Name": name, "Uri": url, "Type": "branded" })
+        "Documents" => {
+            say("Uri", get("MediaURL"));
+            say("Privacy", "Public".into());
         }
-        ("Document", "Documents") => json!({ "Id": id, "Name": name, "Uri": url, "Privacy": "Public" }),
-        ("Floor Plan", "FloPlans") => json!({ "Id": id, "Name": name, "Uri": url }),
-        _ => return None,
-    };
-    if let Value::Object(native) = native { Some(native) } else { None }
+        _ => say("Uri", get("MediaURL")),
+    }
+    Some(native)
 }

@@ -124,7 +124,7 @@ fn told(text: &str) -> Value {
 
 fn members(view: &View<'_>, relation: &str) -> Vec<Value> {
     if CUSTOM.contains(&relation) {
-        let Value::Array(trees) = told(&view.expansion(relation)) else { return Vec::new() };
+        let Value::Array(trees) = told(&view.expansion(relation, &mut None)) else { return Vec::new() };
         return trees.into_iter().map(unmasked).collect();
     }
     let media = ["Photos", "Videos", "VirtualTours", "Documents", "FloPlans"];
@@ -134,9 +134,9 @@ fn members(view: &View<'_>, relation: &str) -> Vec<Value> {
         "Unit" => (&["Units"], "UnitTypeKey"),
         _ => (&["OpenHouses"], "OpenHouseKey"),
     };
-    let mut all = Vec::new();
+    let (mut all, mut read) = (Vec::new(), None);
     for expansion in expansions {
-        let Value::Array(served) = told(&view.expansion(expansion)) else { continue };
+        let Value::Array(served) = told(&view.expansion(expansion, &mut read)) else { continue };
         for (n, member) in served.into_iter().enumerate() {
             let Value::Object(mut member) = member else { continue };
             let id = member.remove("Id").unwrap_or_default();
