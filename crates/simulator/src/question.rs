@@ -1,8 +1,8 @@
 //! A native question in OData's words.
 //!
 //! Tests and faults ask of a request what it wants, not how it says it. So a native request has a translation
-//! beside it: the same options, RESO's names, OData's operators. What only the native surface can ask for (custom
-//! fields, the type of an account) has no translation and is left out.
+//! beside it: the same options, RESO's names, OData's operators. The type of an account is no filter there but
+//! another entity set, and is left out.
 
 use crate::{
     spark::{Token, tokens},
@@ -20,21 +20,14 @@ pub(crate) fn translated(resource: Option<Resource>, params: &[(String, String)]
             "_skiptoken" if !value.is_empty() => say("$skiptoken", value.clone()),
             "_orderby" => say("$orderby", renamed(resource, value.trim_start_matches('+'))),
             "_select" => say("$select", each(value, |field| Some(renamed(resource, field)))),
-            "_expand" => {
-                let relations = each(value, |name| expansion(name)?.1.map(str::to_owned));
-                if !relations.is_empty() {
-                    say("$expand", relations);
-                }
-            }
+            "_expand" => say("$expand", each(value, |name| Some(expansion(name)?.1.to_owned()))),
             "_filter" => {
                 let filter = filter(resource, value);
                 if !filter.is_empty() {
                     say("$filter", filter);
                 }
             }
-            "_pagination" if value != "0" => {
-                say("$count", "true".to_owned());
-            }
+            "_pagination" if value != "0" => say("$count", "true".to_owned()),
             _ => {}
         }
     }

@@ -268,7 +268,6 @@ impl Parser<'_> {
         let found = self.columns.find(name).filter(|at| self.columns.all[*at].searchable());
         match found {
             Some(at) => Ok((Field::Column(at), self.columns.all[at].kind)),
-            // An account's key has no column, but a reader may well try the name that RESO gives it.
             None => Err(token.misread(&format!("Unknown field of {}", self.schema.resource.as_str()))),
         }
     }

@@ -9,6 +9,7 @@ mod people;
 mod relations;
 mod truth;
 
+use self::relations::Reso;
 use super::{
     Inner, Object, Resource, Scene, Style,
     record::{Planted, Record},
@@ -18,28 +19,27 @@ pub(crate) use self::{
     columns::{Columns, reso_name},
     people::LOCAL_SECONDS,
 };
-use relations::Reso;
 
 /// Expansions that stand beside `StandardFields`, not inside.
 const CUSTOM: [&str; 3] = ["CustomFields", "CustomFieldsRaw", "CustomFieldsExpandedRaw"];
 
-/// Which RESO relation the native expansions of a listing make up; none for the custom fields.
-const EXPANSIONS: [(&str, Option<&str>); 11] = [
-    ("Photos", Some("Media")),
-    ("Videos", Some("Media")),
-    ("VirtualTours", Some("Media")),
-    ("Documents", Some("Media")),
-    ("FloPlans", Some("Media")),
-    ("OpenHouses", Some("OpenHouse")),
-    ("Rooms", Some("Room")),
-    ("Units", Some("Unit")),
-    (CUSTOM[0], None),
-    (CUSTOM[1], None),
-    (CUSTOM[2], None),
+/// Which relation the native expansions of a listing make up, by its RESO name if it has one.
+const EXPANSIONS: [(&str, &str); 11] = [
+    ("Photos", "Media"),
+    ("Videos", "Media"),
+    ("VirtualTours", "Media"),
+    ("Documents", "Media"),
+    ("FloPlans", "Media"),
+    ("OpenHouses", "OpenHouse"),
+    ("Rooms", "Room"),
+    ("Units", "Unit"),
+    (CUSTOM[0], CUSTOM[0]),
+    (CUSTOM[1], CUSTOM[1]),
+    (CUSTOM[2], CUSTOM[2]),
 ];
 
-/// The expansion of a listing that has this name, and the RESO relation that it is part of.
-pub(crate) fn expansion(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+/// The expansion of a listing that has this name, and the relation that it is part of.
+pub(crate) fn expansion(name: &str) -> Option<(&'static str, &'static str)> {
     EXPANSIONS.into_iter().find(|(expansion, _)| *expansion == name)
 }
 
