@@ -99,16 +99,11 @@ impl Line {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Holds a token from now on; whether it is another than the one before. A generation that was read before a
-    /// newer one came is not taken.
+    /// Holds a token from now on; whether it is another than the one before.
     fn hold(&self, fresh: Token) -> bool {
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
-        let replaces = token
-            .as_ref()
-            .is_none_or(|held| held.print() != fresh.print() && held.generation() <= fresh.generation());
-        if replaces {
-            *token = Some(Arc::new(fresh));
-        }
-        replaces
+        let differs = token.as_ref().is_none_or(|held| held.print() != fresh.print());
+        *token = Some(Arc::new(fresh));
+        differs
     }
 }
