@@ -10,6 +10,7 @@ use crate::body::{Cut, Unpacker};
 use crate::dialect::Api;
 use crate::envelope::{Envelope, Unread};
 use crate::error::body;
+use crate::grant::{Pair, Reading, read_answer};
 use crate::headers;
 use crate::quote::one_line;
 use crate::reso::metadata::{self, Metadata};
@@ -43,6 +44,18 @@ pub fn native_page(bytes: Vec<u8>) -> Result<Page, String> {
 pub fn refusal(bytes: &[u8]) -> Option<(Option<i64>, Option<String>)> {
     let quoted = |words: String| Some(one_line(&words)).filter(|line| !line.is_empty());
     body::read(bytes).map(|said| (said.code, said.message.and_then(quoted)))
+}
+
+/// The pair in an answer of the token endpoint, or its words as they are repeated.
+pub fn grant(status: u16, bytes: &[u8]) -> Result<Pair, String> {
+    match read_answer(status, bytes) {
+        Reading::Granted(pair) => Ok(pair),
+        Reading::Void(words)
+        | Reading::Misconfigured(words)
+        | Reading::Throttled(words)
+        | Reading::Refused(words)
+        | Reading::Unclear(words) => Err(one_line(&words)),
+    }
 }
 
 /// A `$metadata` document.

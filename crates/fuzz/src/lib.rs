@@ -16,6 +16,7 @@
 pub mod page;
 pub mod native;
 pub mod refusal;
+pub mod grant;
 pub mod metadata;
 pub mod moment;
 pub mod record;
@@ -41,13 +42,15 @@ impl Target {
     pub const CONSTANT: usize = 1024 * 1024;
 
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         // A list of `1,1,1`: a slice and a range, of 16 bytes each, for two of input.
         Self { name: "page", reads: page::reads, holds: page::holds, memory: 24 },
         // The same list, and each element once more in the flat page.
         Self { name: "native", reads: native::reads, holds: native::holds, memory: 32 },
         // The value tree of the same list. No error's body is longer than 64 KiB.
         Self { name: "refusal", reads: refusal::reads, holds: refusal::holds, memory: 40 },
+        // Two such trees.
+        Self { name: "grant", reads: grant::reads, holds: grant::holds, memory: 80 },
         Self { name: "metadata", reads: metadata::reads, holds: metadata::holds, memory: 16 },
         Self { name: "moment", reads: moment::reads, holds: moment::holds, memory: 16 },
         // A relation of `{},{}`: a member with its key and its hash for three.

@@ -15,11 +15,11 @@ use crate::error::table::{Class, classify};
 const USUAL_LIFE: Duration = Duration::from_hours(24);
 
 /// A longer life is a slip of the server, and would overflow a date.
-const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
+pub(super) const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
 
 /// An answer as it is to be taken; the words are the endpoint's, unquoted.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     Granted(Pair),
     Void(String),
     Misconfigured(String),
@@ -29,7 +29,8 @@ pub(super) enum Reading {
     Unclear(String),
 }
 
-pub(super) fn read(status: u16, body: &[u8]) -> Reading {
+/// Reads an answer of this status.
+pub(crate) fn read(status: u16, body: &[u8]) -> Reading {
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
     if (200..300).contains(&status)
         && let Some(pair) = pair(&json)

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use url::Url;
 
-use self::answer::Reading;
+pub(crate) use self::answer::{Reading, read as read_answer};
 use crate::body::{Cut, Unpacker};
 use crate::headers;
 use crate::quote::{Forms, quote};
@@ -190,7 +190,7 @@ impl Grants {
             let words = if words.is_empty() { String::new() } else { format!(", {words:?}") };
             format!("the token endpoint answers HTTP {status}{words}")
         };
-        Err(match answer::read(status, &body) {
+        Err(match read_answer(status, &body) {
             Reading::Granted(pair) => return Ok(pair),
             Reading::Void(words) => GrantError::Void(said(&words)),
             Reading::Misconfigured(words) => GrantError::Misconfigured(said(&words)),
