@@ -19,15 +19,17 @@ use crate::harness::{PATIENCE, World, small};
 const HERE: &str = "http://127.0.0.1:1/back";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// Makes thirteen hours pass for the pair.
-const AGE: &str = "update replicator.oauth_token set obtained_at = obtained_at - interval '13 hours', \
-                   expires_at = expires_at - interval '13 hours'";
+/// Makes fourteen hours pass for the pair.
+const AGE: &str = "update replicator.oauth_token set obtained_at = obtained_at - interval '14 hours', \
+                   expires_at = expires_at - interval '14 hours'";
 const GENERATION: &str = "select generation from replicator.oauth_token";
 
 /// A world that nobody has signed in to.
 async fn signed_out(listings: usize) -> World {
     let mut world = World::start(small(listings)).await;
     world.settings.fetcher.token = TokenSource::Nowhere;
+    // A busy machine must not make an answer of the endpoint look lost.
+    world.settings.fetcher.timeouts.read = Duration::from_secs(20);
     world.settings.oauth = Some(OAuthSettings {
         client: OAuthClient {
             client_id: CLIENT_ID.to_owned(),
@@ -100,6 +102,11 @@ async fn a_feed_lives_through_many_expiries_with_two_instances_and_no_refresh_to
 async fn of_many_instances_that_meet_an_expired_token_one_refreshes_and_all_go_on() {
     let world = signed_in(0).await;
     world.execute(AGE).await;
+    // Slow enough for all of them to come while the first one waits for its answer.
+    world
+        .simulator
+        .faults()
+        .push(Fault::new(Trouble::Stall(Duration::from_secs(2))).matching(GRANT).forever());
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let store =
@@ -124,6 +131,23 @@ async fn an_expired_token_costs_one_refresh_and_the_run_does_not_notice() {
     assert_eq!(spent(&world).len(), 1);
     let keys: i64 = world.ask("select count(*) from replicator.request_budget").await;
     assert_eq!(keys, 1, "the new token has a budget of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_past_half_its_life_is_refreshed_before_anybody_is_refused() {
+    let world = signed_in(20).await;
+    world.execute(AGE).await;
+    let daemon = world.daemon();
+    world.until("the pair is refreshed", "select generation = 2 from replicator.oauth_token").await;
+    world.simulator.world().insert_listing();
+    world.until("the feed goes on", "select count(*) = 21 from mls.property").await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+    let newest = world.simulator.journal().of("Property").pop().and_then(|entry| entry.authorization);
+    let access = world.simulator.oauth().secrets().into_iter().rfind(|secret| secret.starts_with("access"));
+    assert_eq!(newest, access.map(|access| format!("Bearer {access}")), "the new token is not used");
+    assert!(world.simulator.journal().requests().iter().all(|entry| entry.status != Some(401)));
+    assert_eq!(spent(&world).len(), 1, "a fresh token was refreshed again");
 }
 
 #[tokio::test]
@@ -215,7 +239,7 @@ async fn a_refresh_token_that_is_void_for_no_fault_of_ours_is_said_so() {
     let Err(KeeperError::SignedOut(said)) = renew(&world, 1).await else { panic!("it went on") };
     assert!(said.contains("invalid_grant") && said.contains("auth login beaches"), "{said}");
     assert!(!said.contains("probably"), "{said}");
-    // The access token has eleven hours left, and is used for as long.
+    // The access token has ten hours left, and is used for as long.
     world.succeed(Job::InitialDownload, Resource::Property).await;
     assert_eq!(spent(&world).len(), 1);
 }
