@@ -33,3 +33,9 @@ alter table replicator.feed
     add column requests_per_5_minutes integer;
 comment on column replicator.feed.request_key is 'The key of its request_budget: feeds with the same one share their requests.';
 comment on column replicator.feed.requests_per_5_minutes is 'The limit that its holder is configured with; feeds that share a key ought to agree.';
+
+-- An MLS whose last team leaves lists none; a list without a key is believed late, and by a person only.
+alter table replicator.resource
+    add column empty_sweeps integer not null default 0 check (empty_sweeps >= 0),
+    add column empty_sweep_at timestamptz;
+comment on column replicator.resource.empty_sweeps is 'Sweeps in a row, each an hour or more after the last, in which the feed listed nothing and counted nothing.';

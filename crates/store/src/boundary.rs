@@ -49,6 +49,7 @@ boundaries! {
     SetPaging = "set_paging",
     SetKeyForm = "set_key_form",
     NoteCountGap = "note_count_gap",
+    NoteEmptySweep = "note_empty_sweep",
     SaveCheckpoint = "save_checkpoint",
     SetDue = "set_due",
     BeginRun = "begin_run",

@@ -1,5 +1,7 @@
 //! A resource of a feed: its clocks, and what was learned about how it answers.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -29,6 +31,14 @@ sql! {
     COUNT_GAP = "update replicator.resource set count_gap = $3, count_gap_sweeps = case \
             when $3::bigint is null then 0 when count_gap = $3 then count_gap_sweeps + 1 else 1 end \
         where feed = $1 and resource = $2 returning count_gap_sweeps";
+    EMPTY_SWEEP = "update replicator.resource set \
+            empty_sweeps = case when not $3 then 0 \
+                when empty_sweep_at > clock_timestamp() - $4::bigint * interval '1 microsecond' then empty_sweeps \
+                else empty_sweeps + 1 end, \
+            empty_sweep_at = case when not $3 then null \
+                when empty_sweep_at > clock_timestamp() - $4::bigint * interval '1 microsecond' then empty_sweep_at \
+                else clock_timestamp() end \
+        where feed = $1 and resource = $2 returning empty_sweeps";
     FINISH = "update replicator.resource set last_success_at = clock_timestamp(), \
         complete_through_at = greatest(complete_through_at, $3), \
         initial_download_completed_at = case when $4 \
@@ -148,6 +158,30 @@ impl Store {
             let sweeps =
                 note.fetch_optional(writing.conn()).await?.ok_or_else(|| unregistered(lease, resource))?;
             writing.commit(Boundary::NoteCountGap).await?;
+            Ok(sweeps)
+        })
+        .await
+    }
+
+    /// Keeps whether a sweep found that the feed has nothing, and answers how many in a row did. Those that came less
+    /// than `apart` after the last one counted say nothing new.
+    pub async fn note_empty_sweep(
+        &self,
+        lease: &Lease,
+        resource: Resource,
+        empty: bool,
+        apart: Duration,
+    ) -> Result<i32, Error> {
+        self.observed("state", async {
+            let mut writing = self.begin_write(lease).await?;
+            let note = sqlx::query_scalar(EMPTY_SWEEP)
+                .bind(lease.feed().as_str())
+                .bind(resource.as_str())
+                .bind(empty);
+            let note = note.bind(text::micros(apart));
+            let sweeps =
+                note.fetch_optional(writing.conn()).await?.ok_or_else(|| unregistered(lease, resource))?;
+            writing.commit(Boundary::NoteEmptySweep).await?;
             Ok(sweeps)
         })
         .await

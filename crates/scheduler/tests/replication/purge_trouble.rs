@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spark_domain::Job;
+use spark_domain::{Job, Resource};
 use spark_simulator::{Fault, InTrouble, Trouble};
 
 use crate::harness::{World, empty_list, sim};
@@ -198,4 +198,51 @@ impl World {
         let (reports, ()) = tokio::join!(run, stopping);
         assert!(reports.unwrap()[0].problem.is_some(), "the purge was not interrupted");
     }
+}
+
+#[tokio::test]
+async fn a_resource_whose_last_record_left_is_emptied_by_a_person_and_never_by_itself() {
+    const TEAMS: Resource = Resource::Teams;
+    let world = World::of(60).await;
+    world.succeed(Job::InitialDownload, TEAMS).await;
+    world.execute("update mls.team set first_seen_at = first_seen_at - interval '1 hour', written_at = written_at - interval '1 hour'").await;
+    let held = world.keys(TEAMS).await;
+    assert!(!held.is_empty());
+    for key in &held {
+        assert!(world.simulator.world().remove(sim(TEAMS), key));
+    }
+    // Sweeps within the hour are one word, however many there are.
+    for hour in 0..2 {
+        for _ in 0..3 {
+            let problem = world.fail(Job::Purge, TEAMS).await;
+            assert!(problem.contains("no key at all"), "hour {hour}: {problem}");
+        }
+        world
+            .execute("update replicator.resource set empty_sweep_at = empty_sweep_at - interval '1 hour'")
+            .await;
+    }
+    let problem = world.fail(Job::Purge, TEAMS).await;
+    assert!(problem.contains("waits for approval") && problem.contains("$count of 0"), "{problem}");
+    assert_eq!(world.keys(TEAMS).await, held, "it was not waited for");
+    let plan = world.store.open_plan(world.feed(), TEAMS).await.unwrap().unwrap();
+    assert_eq!((plan.candidates.len(), plan.refusal.as_deref()), (held.len(), Some("incomplete_listing")));
+
+    // One of them answers by its key after all: the approval does not reach it.
+    let alive = held.iter().next().unwrap();
+    let hidden = Fault::new(Trouble::Answer {
+        status: 200,
+        content_type: "application/json",
+        body: format!(r#"{{"TeamKey":"{alive}","ModificationTimestamp":"2020-01-01T00:00:00Z"}}"#),
+    });
+    world.simulator.faults().push(hidden.on("Teams").matching(&format!("('{alive}')")).forever());
+    let lease =
+        world.store.acquire_lease(world.feed(), "test", Duration::from_secs(30)).await.unwrap().unwrap();
+    world.store.approve_plan(&lease, plan.id, "ada", Duration::from_hours(24)).await.unwrap();
+    world.store.release_lease(&lease).await.unwrap();
+    world.once(Job::Purge, TEAMS).await;
+    let left = world.keys(TEAMS).await;
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), std::slice::from_ref(alive));
+    let approved: i64 =
+        world.ask("select count(*) from replicator.tombstone where approved_by = 'ada'").await;
+    assert_eq!(approved as usize, held.len() - 1);
 }

@@ -19,6 +19,9 @@ pub struct SweepEvidence {
     pub rows_held: u64,
     /// How many of them are open houses that have ended.
     pub rows_ended: u64,
+    /// Sweeps in a row, this one included and each at least an hour after the one before, in which the feed listed
+    /// nothing and counted nothing.
+    pub empty_sweeps: u32,
     /// Sweeps in a row, this one included, that missed the count by exactly the same number of keys.
     pub same_gap_sweeps: u32,
 }
@@ -66,6 +69,16 @@ pub enum Void {
     },
 }
 
+/// A list without a key is believed after so many sweeps, and then only by a person.
+const EMPTY_SWEEPS: u32 = 3;
+
+impl SweepEvidence {
+    /// Whether the feed says itself that it has nothing, before and after its empty list.
+    pub fn counts_nothing(&self) -> bool {
+        self.listed == 0 && self.count_before == Some(0) && self.count_after == Some(0)
+    }
+}
+
 impl CompleteKeyList {
     /// Distinct keys on the list.
     pub const fn listed(&self) -> u64 {
@@ -101,10 +114,17 @@ pub fn judge_sweep(walk: &Walk, evidence: &SweepEvidence) -> Result<CompleteKeyL
     if walk.unsynced {
         return Err(Void::NotInSync);
     }
+    let complete = |standing| Ok(CompleteKeyList { listed, standing });
     if listed == 0 && rows_held > 0 && !nothing_left_to_show(evidence) {
+        if evidence.counts_nothing() && evidence.empty_sweeps >= EMPTY_SWEEPS {
+            return complete(Standing::NeedsApproval(format!(
+                "{EMPTY_SWEEPS} sweeps, each an hour or more after the last, found no {} and a $count of 0; all \
+                 {rows_held} of ours would go",
+                evidence.resource
+            )));
+        }
         return Err(Void::Empty { rows_held });
     }
-    let complete = |standing| Ok(CompleteKeyList { listed, standing });
     let Some(count) = evidence.count_before.into_iter().chain(evidence.count_after).min() else {
         return complete(Standing::NeedsApproval(
             "the feed gives no $count to hold its key list against".to_owned(),

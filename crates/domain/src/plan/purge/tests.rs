@@ -21,6 +21,7 @@ fn evidence(listed: u64, counts: (Option<u64>, Option<u64>)) -> SweepEvidence {
         new_meanwhile: 0,
         rows_held: 1000,
         rows_ended: 0,
+        empty_sweeps: 0,
         same_gap_sweeps: 0,
     }
 }
@@ -45,6 +46,27 @@ fn zero_keys_prove_nothing_while_we_hold_records() {
             Err(Void::Empty { rows_held: 1000 })
         );
     }
+}
+
+#[test]
+fn a_resource_that_is_empty_in_sweeps_at_different_hours_waits_for_a_person() {
+    let judged = |empty_sweeps, counts| {
+        judge_sweep(&finished_walk(false), &SweepEvidence { empty_sweeps, ..evidence(0, counts) })
+    };
+    let nothing = (Some(0), Some(0));
+    assert!(matches!(judged(2, nothing), Err(Void::Empty { .. })));
+    let list = judged(3, nothing).unwrap();
+    assert!(
+        matches!(list.standing(), Standing::NeedsApproval(why) if why.contains("$count of 0")),
+        "{list:?}"
+    );
+    for counts in [(None, None), (Some(0), None), (Some(0), Some(7)), (Some(7), Some(0))] {
+        assert!(matches!(judged(9, counts), Err(Void::Empty { .. })), "{counts:?} is no word of the feed's");
+    }
+    assert_eq!(
+        judge_sweep(&finished_walk(true), &SweepEvidence { empty_sweeps: 9, ..evidence(0, nothing) }),
+        Err(Void::NotInSync)
+    );
 }
 
 #[test]

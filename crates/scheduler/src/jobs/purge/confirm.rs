@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use spark_domain::plan::purge::Void;
-use spark_domain::{Breakage, RecordKey, Resource, Timestamp};
+use spark_domain::{Breakage, KeyListForm, RecordKey, Resource, Timestamp};
 use spark_store::{Candidate, PurgePlan, SweepId, SweepSummary};
 
 use super::super::Run;
@@ -84,19 +84,20 @@ async fn batch(
     let control =
         crate::persist!(context, context.store.listed_key(context.feed(), run.resource, sweep, *requests))?;
     *requests += 1;
-    let Some(control) = control else {
-        return Err(JobError::KeysMisread { asked: candidates.len() });
+    // Nothing is listed, so nothing can serve as control: each is asked for alone, and a person has the last word.
+    let preferred = match control {
+        Some(_) => preferred_form(context, run.resource).await?,
+        None => KeyListForm::Single,
     };
     let select = [run.resource.key_field()];
     let question = KeyQuestion {
         resource: run.resource,
         select: &select,
         expand: &[],
-        control: Some(&control),
+        control: control.as_ref(),
         priority: run.job.priority(),
     };
     let keys: Vec<RecordKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
-    let preferred = preferred_form(context, run.resource).await?;
     match read(context, &question, &keys, preferred).await? {
         KeyAnswer::Pages { pages, .. } if pages.iter().any(|page| page.head.unsynced) => {
             Err(Void::NotInSync.into())

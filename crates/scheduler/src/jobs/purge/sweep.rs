@@ -144,8 +144,14 @@ pub(super) async fn judge(
         new_meanwhile: summary.new_meanwhile,
         rows_held: summary.ours,
         rows_ended: summary.ended,
+        empty_sweeps: 0,
         same_gap_sweeps: 0,
     };
+    let empty = evidence.counts_nothing() && !walk.unsynced;
+    let apart = context.settings.pace.retry_unit * 60;
+    let note = || context.store.note_empty_sweep(&context.lease, run.resource, empty, apart);
+    let sweeps = crate::persist!(context, note())?;
+    evidence.empty_sweeps = u32::try_from(sweeps).unwrap_or(0);
     let first = judge_sweep(walk, &evidence);
     let gap = match &first {
         Err(void) => void.gap().map(|gap| i64::try_from(gap).unwrap_or(i64::MAX)),

@@ -114,6 +114,7 @@ calls! {
         set_paging(&at.lease, R, Paging::Key);
         set_key_form(&at.lease, R, KeyListForm::Single);
         note_count_gap(&at.lease, R, Some(3));
+        note_empty_sweep(&at.lease, R, true, LONG);
         save_checkpoint(&at.lease, R, Job::Update, &Checkpoint { unsynced_passes: 2, ..Checkpoint::default() });
         set_due(&at.lease, R, Job::Lookback, Some(at.began_at));
         begin_run(&at.lease, R, Job::Update);
