@@ -17,8 +17,8 @@ use crate::pacer::Pacer;
 use crate::quote::Forms;
 use crate::reso::metadata::{self, Metadata};
 use crate::settings::{Settings, SettingsError};
-use crate::spark;
 use crate::sign_in::ReloadError;
+use crate::spark;
 use crate::tls;
 use crate::token::Token;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use spark_domain::job::Priority;
 use spark_domain::walk::Paging;
-use spark_domain::{FeedName, Job, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
+use spark_domain::{FeedName, Job, Query, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
 use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
 use spark_store::{Lease, Store};
@@ -42,6 +42,8 @@ pub(crate) struct FeedContext {
     declared: Mutex<BTreeMap<Resource, Arc<Fields>>>,
     /// Resources for whose sake the metadata was read again.
     doubted: Mutex<BTreeSet<Resource>>,
+    /// Resources whose feed refuses `$count`; asked anew after a restart.
+    uncountable: Mutex<BTreeSet<Resource>>,
 }
 
 /// Whose turn it is, by job.
@@ -108,6 +110,7 @@ impl FeedContext {
             turns: Mutex::default(),
             declared: Mutex::default(),
             doubted: Mutex::default(),
+            uncountable: Mutex::default(),
         }
     }
 
@@ -136,8 +139,23 @@ impl FeedContext {
         lock(&self.paging).get(&resource).copied().unwrap_or(self.settings.paging)
     }
 
-    pub(crate) fn page_by(&self, resource: Resource, paging: Paging) {
-        lock(&self.paging).insert(resource, paging);
+    /// The server of a resource was found out: it is paged by key from now on, also after a restart.
+    pub(crate) async fn page_by_key(&self, resource: Resource) -> Result<(), JobError> {
+        lock(&self.paging).insert(resource, Paging::Key);
+        crate::persist!(self, self.store.set_paging(&self.lease, resource, Some(Paging::Key)))
+    }
+
+    /// Takes over what was found out before, or forgets it, since it was about another server.
+    pub(crate) async fn recall_paging(&self, moved: bool) -> Result<(), JobError> {
+        for known in crate::persist!(self, self.store.resources(self.feed()))? {
+            let Some(paging) = known.paging else { continue };
+            if moved {
+                crate::persist!(self, self.store.set_paging(&self.lease, known.resource, None))?;
+            } else {
+                lock(&self.paging).insert(known.resource, paging);
+            }
+        }
+        Ok(())
     }
 
     /// Wakes every job of a resource: something that all of them depend on has changed.
@@ -223,7 +241,31 @@ impl FeedContext {
     }
 
     /// Asks the feed for a page. A stop drops the request: what it would bring is asked for again later.
+    ///
+    /// A server may refuse the whole question for its `$count`: then it is asked without, and what is not counted is
+    /// not believed to be counted.
     pub(crate) async fn ask(&self, request: &PageRequest<'_>, priority: Priority) -> Result<Page, JobError> {
+        let resource = request.query.resource;
+        let plain = Query { count: false, ..request.query.clone() };
+        let uncounted = PageRequest { query: &plain, ..*request };
+        if !request.query.count {
+            return self.ask_once(request, priority).await;
+        }
+        if lock(&self.uncountable).contains(&resource) {
+            return self.ask_once(&uncounted, priority).await;
+        }
+        match self.ask_once(request, priority).await {
+            Err(JobError::Feed(error)) if matches!(error.exchange().status, Some(400 | 501)) => {
+                let Ok(page) = self.ask_once(&uncounted, priority).await else { return Err(error.into()) };
+                tracing::warn!(%resource, error = crate::error::chain(&error), "the feed refuses $count");
+                lock(&self.uncountable).insert(resource);
+                Ok(page)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_once(&self, request: &PageRequest<'_>, priority: Priority) -> Result<Page, JobError> {
         tokio::select! {
             page = self.fetcher.page(request, priority) => Ok(page?),
             () = self.soft.cancelled() => Err(JobError::Cancelled),

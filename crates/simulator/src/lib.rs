@@ -12,6 +12,7 @@ mod faults;
 mod http;
 mod journal;
 mod literal;
+mod manners;
 mod market;
 pub mod oauth;
 mod odata;
@@ -27,6 +28,7 @@ pub use self::{
     dialect::Dialect,
     faults::{ErrorShape, Fault, Faults, InTrouble, Trouble},
     journal::{Entry, Journal},
+    manners::{Count, Manners},
     market::{Market, MarketSettings, Move},
     proxy::{CommitTrouble, Proxy, Weather},
     server::{Settings, Simulator},

@@ -17,6 +17,7 @@ use crate::{
     faults::{ErrorShape, Faults, Trouble},
     http::{self, Delivery, Request, Response},
     journal::{Entry, Journal},
+    manners::Manners,
     market::{Market, MarketSettings},
     oauth::{self, OAuth, Standing},
     odata::{self, Answer, Context, PATH},
@@ -53,6 +54,8 @@ pub struct Settings {
     pub form_encoded: bool,
     /// How lists of the native surface end.
     pub list_end: ListEnd,
+    /// In what the server differs from Spark.
+    pub manners: Manners,
     /// A market that moves by itself.
     pub market: Option<MarketSettings>,
     /// The clock, if it is to be shared or set before the market is made.
@@ -73,6 +76,7 @@ impl Default for Settings {
             rate_limit: None,
             form_encoded: false,
             list_end: ListEnd::default(),
+            manners: Manners::default(),
             market: None,
             clock: Clock::default(),
         }
@@ -99,6 +103,7 @@ struct Shared {
     rate_limit: Option<(usize, Duration)>,
     form_encoded: bool,
     list_end: ListEnd,
+    manners: Manners,
     recent: Mutex<VecDeque<Instant>>,
 }
 
@@ -131,6 +136,7 @@ impl Simulator {
             rate_limit: settings.rate_limit,
             form_encoded: settings.form_encoded,
             list_end: settings.list_end,
+            manners: settings.manners,
             recent: Mutex::default(),
         });
         let state = Arc::clone(&shared);
@@ -341,6 +347,9 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
     if over_limit(shared) {
         return Answer::error(ErrorShape::D, 429, 1550, "Over rate limit");
     }
+    if let Some(answer) = shared.manners.refuse(entry) {
+        return answer;
+    }
     let now = shared.world.clock().seconds();
     let origin = shared.origin();
     let context = Context { origin: &origin, number: entry.number, now, troubles };
@@ -352,7 +361,14 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
         Some("/$metadata") => {
             Answer { status: 200, content_type: "application/xml", body: odata::edmx(&inner), records: 0 }
         }
-        Some(_) => odata::answer(&inner, entry, &context),
+        Some(_) => {
+            let answer = odata::answer(&inner, entry, &context);
+            let resource = entry.resource.as_deref().and_then(Resource::named);
+            match resource {
+                Some(resource) => shared.manners.apply(resource.key_field(), entry, answer),
+                None => answer,
+            }
+        }
         None => refuse(404, 404, "No such path."),
     }
 }

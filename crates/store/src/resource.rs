@@ -63,7 +63,7 @@ pub struct ResourceState {
     pub initial_download_completed_at: Option<Timestamp>,
     /// It is not asked for.
     pub off: Option<Off>,
-    /// How it is paged, once that was decided.
+    /// How it is paged, if its server was found not to be paged as configured.
     pub paging: Option<Paging>,
     /// `$count` less the distinct keys of the last complete sweep, if they differ.
     pub count_gap: Option<i64>,
@@ -126,9 +126,14 @@ impl Store {
         self.set_resource(lease, resource, Boundary::TurnOnResource, turn_on).await
     }
 
-    /// Keeps how it is paged.
-    pub async fn set_paging(&self, lease: &Lease, resource: Resource, paging: Paging) -> Result<(), Error> {
-        let set = of(lease, resource, PAGING).bind(text::paging_word(paging));
+    /// Keeps how its server was found to want it paged; none leaves it to the configuration.
+    pub async fn set_paging(
+        &self,
+        lease: &Lease,
+        resource: Resource,
+        paging: Option<Paging>,
+    ) -> Result<(), Error> {
+        let set = of(lease, resource, PAGING).bind(paging.map(text::paging_word));
         self.set_resource(lease, resource, Boundary::SetPaging, set).await
     }
 

@@ -143,6 +143,7 @@ pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
     let before = crate::persist!(context, context.store.register_feed(&context.lease, &registration))?;
     budget::register(context).await?;
     let changed = before.configuration.is_some_and(|before| before != configuration);
+    context.recall_paging(changed).await?;
     if changed {
         tracing::warn!(
             "base URL, filter, exclusions or relations have changed: everything is downloaded again"

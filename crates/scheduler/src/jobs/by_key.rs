@@ -53,6 +53,9 @@ pub(crate) async fn read(
     let question = &mut plain;
     loop {
         let fits = context.fetcher.keys_that_fit(&query(question, Vec::new(), form), &keys[..most]);
+        // A list longer than a page is cut by a server that takes `$top` for the limit of its whole answer, and what was
+        // cut off would look gone.
+        let fits = fits.min(context.settings.fetcher.page_size as usize);
         // The control key takes a place in the list, too.
         let asked = fits.saturating_sub(usize::from(question.control.is_some())).clamp(1, most.max(1));
         match ask(context, question, &keys[..asked], form).await {

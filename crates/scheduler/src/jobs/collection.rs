@@ -240,11 +240,12 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
     loop {
         let position = walk.next().unwrap_or(&Position::Start);
         let paging = context.paging(run.resource);
-        let by_links = paging == Paging::NextLink && context.settings.fetcher.api.has_links();
         let request = PageRequest { query: &collection.query, position, paging, top: walk.top };
         let error = match context.ask(&request, run.job.priority()).await {
-            Ok(page) if by_links && misleads(run, &walk, collection, &page).await? => {
-                context.page_by(run.resource, Paging::Key);
+            Ok(page)
+                if paging == Paging::NextLink && misleads(run, &walk, &collection.query, &page).await? =>
+            {
+                context.page_by_key(run.resource).await?;
                 if !may_start_over {
                     let (records, expected) = (walk.records + page.len() as u64, walk.expected.unwrap_or(0));
                     return Err(
@@ -300,13 +301,17 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
 /// Whether the server's links cannot be followed to the end of the list: they skip by number, so that what
 /// changes meanwhile shifts records past us; or there are none, because the server takes `$top` for the limit
 /// of the whole answer. Such a server is paged by key. Lookup alone may skip: its list hardly moves.
-async fn misleads(
+pub(super) async fn misleads(
     run: &Run<'_>,
     walk: &Walk,
-    collection: &Collection<'_>,
+    query: &Query,
     page: &Page,
 ) -> Result<bool, JobError> {
     let head = &page.head;
+    if !run.context.settings.fetcher.api.has_links() {
+        // Its tokens are all it has: a list that ends too early fails by its count.
+        return Ok(false);
+    }
     if let Some(link) = &head.next {
         let skips = ["$skip=", "%24skip="].iter().any(|option| link.contains(option));
         if skips && run.resource != Resource::Lookup {
@@ -324,9 +329,12 @@ async fn misleads(
     let mut expected = walk.expected.or(head.count);
     if expected.is_none() {
         let keys = Query::key_list(run.resource);
-        expected = count(run, &Query { filter: collection.query.filter.clone(), ..keys }).await?.count;
+        expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
     }
-    let cut = expected.is_some_and(|expected| taken < expected);
+    let cut = match expected {
+        Some(expected) => taken < expected,
+        None => goes_on(run, query, page).await?,
+    };
     if cut {
         tracing::warn!(
             resource = %run.resource,
@@ -336,6 +344,16 @@ async fn misleads(
         );
     }
     Ok(cut)
+}
+
+/// Whether the feed, which does not count, has a record behind the last one of a page.
+async fn goes_on(run: &Run<'_>, query: &Query, page: &Page) -> Result<bool, JobError> {
+    let context = run.context;
+    let Some(last) = context.read(page, run.resource).keys.pop() else { return Ok(false) };
+    let (position, paging) = (Position::After(last), Paging::Key);
+    let keys = Query { filter: query.filter.clone(), count: false, ..Query::key_list(run.resource) };
+    let request = PageRequest { query: &keys, position: &position, paging, top: 1 };
+    Ok(!context.ask(&request, run.job.priority()).await?.is_empty())
 }
 
 /// Asks a query for one record, to hear how many answer it as the feed counts them.

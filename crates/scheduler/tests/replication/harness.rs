@@ -244,7 +244,7 @@ impl World {
 }
 
 /// A body without `@odata.*` noise and nulls, with whole floats as integers: as the comparison sees it.
-fn plain(value: &Value) -> Value {
+pub(crate) fn plain(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()

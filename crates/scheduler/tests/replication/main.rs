@@ -14,6 +14,7 @@ mod purge;
 mod purge_trouble;
 mod lookups;
 mod answers;
+mod not_spark;
 mod one_key;
 mod trouble;
 mod links;

@@ -244,5 +244,5 @@ async fn a_resource_whose_last_record_left_is_emptied_by_a_person_and_never_by_i
     assert_eq!(left.into_iter().collect::<Vec<_>>(), std::slice::from_ref(alive));
     let approved: i64 =
         world.ask("select count(*) from replicator.tombstone where approved_by = 'ada'").await;
-    assert_eq!(approved as usize, held.len() - 1);
+    assert_eq!(usize::try_from(approved).unwrap(), held.len() - 1);
 }

@@ -92,7 +92,7 @@ async fn what_was_learned_about_a_resource_is_kept() {
     let fresh = resource(&database, Resource::Property).await;
     assert_eq!((fresh.paging, fresh.key_form, fresh.ever_answered), (None, None, false));
     for paging in [Paging::Key, Paging::NextLink] {
-        store.set_paging(&lease, Resource::Property, paging).await.unwrap();
+        store.set_paging(&lease, Resource::Property, Some(paging)).await.unwrap();
         assert_eq!(resource(&database, Resource::Property).await.paging, Some(paging));
     }
     for form in [KeyListForm::In, KeyListForm::EqOr, KeyListForm::Single] {

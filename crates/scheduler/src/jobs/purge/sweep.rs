@@ -3,11 +3,12 @@
 use spark_domain::plan::page_size;
 use spark_domain::plan::purge::{CompleteKeyList, SweepEvidence, Void, judge_sweep};
 use spark_domain::plan::reread::RereadReason;
+use spark_domain::walk::Paging;
 use spark_domain::{Breakage, Checkpoint, Job, Query, RecordKey, Recovery, Resource, Timestamp, Walk};
 use spark_fetcher::PageRequest;
 use spark_store::{SweepId, SweepSummary};
 
-use super::super::collection::count;
+use super::super::collection::{count, misleads};
 use super::super::{Run, begin};
 use crate::error::JobError;
 
@@ -73,6 +74,11 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
         let request =
             PageRequest { query: &query, position, paging: context.paging(run.resource), top: walk.top };
         let page = match context.ask(&request, run.job.priority()).await {
+            Ok(page) if request.paging == Paging::NextLink && misleads(run, &walk, &query, &page).await? => {
+                // A list cut short is no list; the next sweep pages by key.
+                context.page_by_key(run.resource).await?;
+                return Err(Void::Unfinished.into());
+            }
             Ok(page) => page,
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
                 walk.top = page_size::after_refusal(walk.top).ok_or(JobError::Feed(error))?;

@@ -111,7 +111,7 @@ calls! {
         turn_off_expansion(&at.lease, R, Relation::Unit, "1505");
         turn_on_expansion(&at.lease, R, Relation::Room);
         put_away(&at.lease, R, &key("a"), &RELATIONS, "1026");
-        set_paging(&at.lease, R, Paging::Key);
+        set_paging(&at.lease, R, Some(Paging::Key));
         set_key_form(&at.lease, R, KeyListForm::Single);
         note_count_gap(&at.lease, R, Some(3));
         note_empty_sweep(&at.lease, R, true, LONG);
