@@ -12,6 +12,7 @@ pub mod resource;
 pub mod relation;
 pub mod key;
 pub mod job;
+pub mod event;
 pub mod record;
 pub mod fingerprint;
 pub mod query;
@@ -24,6 +25,7 @@ pub mod breakage;
 
 pub use breakage::Breakage;
 pub use checkpoint::Checkpoint;
+pub use event::EntityEvent;
 pub use feed::FeedName;
 pub use fingerprint::Fingerprint;
 pub use job::Job;

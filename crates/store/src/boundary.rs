@@ -68,6 +68,8 @@ boundaries! {
     AddRereads = "add_rereads",
     SettleRereads = "settle_rereads",
     PutAway = "put_away",
+    ReceiveEvents = "receive_events",
+    SettleEvents = "settle_events",
     RefillColumns = "refill_columns",
     RefillColumnsNot = "refill_columns_not",
     ReserveRequests = "reserve_requests",

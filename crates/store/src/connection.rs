@@ -5,7 +5,8 @@
 //! returns to the pool only if its work said [`Unit::done`]; otherwise it is closed, the server rolls back,
 //! and the pool opens another. `begin` of sqlx is used by the migrations alone.
 //!
-//! Heartbeats of leases have a connection of their own: they must not queue behind pages.
+//! Heartbeats of leases have a connection of their own: they must not queue behind pages. Nor may deliveries of
+//! webhooks, whose senders wait for two seconds; theirs are opened by the first of them.
 #![expect(clippy::disallowed_types, reason = "here the pools are, with a unit around all that runs on them")]
 
 use std::fmt;
@@ -35,6 +36,13 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// The same for a heartbeat: a second one still fits into the life of the lease.
 const BEAT_DEADLINE: Duration = Duration::from_secs(4);
 
+/// How long a delivery waits for a connection.
+const INBOX_PATIENCE: Duration = Duration::from_secs(1);
+/// The same for a delivery: its sender gives up after two seconds, and must hear from us before.
+const INBOX_DEADLINE: Duration = Duration::from_millis(1_800);
+/// Deliveries at a time. Each takes milliseconds.
+const INBOX_CONNECTIONS: u32 = 2;
+
 /// The opening of a writing transaction. The limits stand in it, and not in the connection's options, because
 /// those may not pass PgBouncer. So does the isolation level: writers here take turns by row locks, and under an
 /// administrator's `serializable` one of them could starve the others for hours.
@@ -42,6 +50,8 @@ const BEGIN: &str = "begin isolation level read committed; set local statement_t
                      set local idle_in_transaction_session_timeout = '5s'";
 const BEGIN_LONG: &str = "begin isolation level read committed; set local statement_timeout = '30s'; set local lock_timeout = '5s'; \
                           set local idle_in_transaction_session_timeout = '5s'";
+const BEGIN_SHORT: &str = "begin isolation level read committed; set local statement_timeout = '1500ms'; \
+                           set local lock_timeout = '1500ms'; set local idle_in_transaction_session_timeout = '5s'";
 /// A bare `commit` of a transaction in which something failed rolls back and reports success; the `select`
 /// before it reports the failure.
 const COMMIT: &str = "select 1; commit";
@@ -58,7 +68,7 @@ pub struct Settings {
     /// `postgres://user:password@host:port/database?sslmode=verify-full`. A secret: never shown. A PgBouncer
     /// between us must be 1.21 or newer, with `max_prepared_statements` above 0.
     pub url: String,
-    /// The most connections for work; one more serves the heartbeats.
+    /// The most connections for work; one more serves the heartbeats, and two the deliveries of webhooks.
     pub max_connections: u32,
 }
 
@@ -92,6 +102,7 @@ pub struct PoolState {
 pub struct Store {
     pool: PgPool,
     beats: PgPool,
+    inbox: PgPool,
     options: Arc<PgConnectOptions>,
     max_connections: u32,
     observer: Option<Observer>,
@@ -116,6 +127,7 @@ impl Store {
         Ok(Self {
             pool: work.connect_lazy_with(options.clone()),
             beats: pool_options(1, BEAT_PATIENCE).connect_lazy_with(options.clone()),
+            inbox: pool_options(INBOX_CONNECTIONS, INBOX_PATIENCE).connect_lazy_with(options.clone()),
             options: Arc::new(options),
             max_connections: settings.max_connections.max(1),
             observer: None,
@@ -142,6 +154,7 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
         self.beats.close().await;
+        self.inbox.close().await;
     }
 
     /// How the pool is doing.
@@ -218,6 +231,13 @@ impl Store {
         Ok(Writing { unit })
     }
 
+    /// The same for a delivery, on a connection that no job can take away.
+    pub(crate) async fn begin_delivery(&self) -> Result<Writing, Error> {
+        let mut unit = self.unit_of(&self.inbox).await?;
+        raw_sql(BEGIN_SHORT).execute(unit.conn()).await?;
+        Ok(Writing { unit })
+    }
+
     async fn begin(&self, lease: &Lease, opening: &'static str) -> Result<Writing, Error> {
         let mut unit = self.unit().await?;
         raw_sql(opening).execute(unit.conn()).await?;
@@ -250,6 +270,14 @@ impl Store {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.observed_within(BEAT_DEADLINE, "state", work).await
+    }
+
+    /// The same for what somebody outside waits for.
+    pub(crate) async fn observed_delivery<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.observed_within(INBOX_DEADLINE, "state", work).await
     }
 
     /// The same with a deadline of the caller's.

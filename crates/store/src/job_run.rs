@@ -49,6 +49,11 @@ sql! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
 
+impl RunId {
+    /// Of what happens between runs: no row has this number.
+    pub const NONE: Self = Self(0);
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

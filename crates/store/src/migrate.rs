@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "freshness", include_str!("../../../migrations/0003_freshness.sql")),
     (4, "reread_held", include_str!("../../../migrations/0004_reread_held.sql")),
     (5, "oauth_token", include_str!("../../../migrations/0005_oauth_token.sql")),
+    (6, "event", include_str!("../../../migrations/0006_event.sql")),
     (7, "answers", include_str!("../../../migrations/0007_answers.sql")),
 ];
 

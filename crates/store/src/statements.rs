@@ -39,6 +39,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("purge_plan", crate::purge::PLAN_STATEMENTS),
         ("purge", crate::purge::STATEMENTS),
         ("reread", crate::reread::STATEMENTS),
+        ("event", crate::event::STATEMENTS),
         ("quarantine", crate::quarantine::STATEMENTS),
         ("records_read", crate::records_read::STATEMENTS),
         ("refill", crate::refill::STATEMENTS),

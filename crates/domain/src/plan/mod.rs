@@ -10,5 +10,6 @@ pub mod page_size;
 pub mod update;
 pub mod change;
 pub mod reread;
+pub mod event;
 pub mod media;
 pub mod purge;

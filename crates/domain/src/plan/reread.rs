@@ -17,7 +17,7 @@ pub enum RereadReason {
     Returned,
     /// A sweep listed it and we do not have it.
     Missing,
-    /// An event named it.
+    /// A person named it. (What webhooks name waits in an inbox of its own.)
     Event,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spark_domain::record::{self, Record};
-use spark_domain::{Checkpoint, Hash, Job, RecordKey, Rejected, Relation, Resource, Shape};
+use spark_domain::{Checkpoint, EntityEvent, Hash, Job, RecordKey, Rejected, Relation, Resource, Shape};
 use spark_store::{Confirmed, Lease, PageCommit, PageOutcome, RunId, Store};
 
 use crate::harness::Database;
@@ -104,6 +104,10 @@ pub(crate) fn listing(key: &str, minute: u32, price: &str) -> String {
 /// The same with further members.
 pub(crate) fn listing_with(key: &str, minute: u32, more: &str) -> String {
     format!(r#"{{"ListingKey":"{key}","ModificationTimestamp":"2026-03-01T12:{minute:02}:00Z",{more}}}"#)
+}
+
+pub(crate) fn event(resource: Resource, name: &str, sequence: i64) -> EntityEvent {
+    EntityEvent { resource, key: key(name), sequence: Some(sequence) }
 }
 
 pub(crate) fn key(text: &str) -> RecordKey {

@@ -22,5 +22,6 @@ mod columns;
 mod relations;
 mod sweeps;
 mod rereads;
+mod events;
 mod refills;
 mod hashes;

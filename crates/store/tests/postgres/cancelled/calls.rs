@@ -9,12 +9,12 @@ use spark_domain::record;
 use spark_domain::walk::Paging;
 use spark_domain::{Checkpoint, Hash, Job, KeyListForm, Relation, Resource};
 use spark_store::{
-    Confirmed, Error, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer,
+    Confirmed, Error, EventRead, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer,
     RelationCommit, RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Spent, Store,
 };
 
 use super::stage::Stage;
-use crate::fixtures::{CACHE_WINDOW, key, listing, listing_with, read, shape};
+use crate::fixtures::{CACHE_WINDOW, event, key, listing, listing_with, read, shape};
 use crate::harness::{LONG, feed};
 
 /// A call under way.
@@ -69,6 +69,8 @@ calls! {
         open_plan(at.feed(), R);
         purged_unapproved_since(at.feed(), R, at.began_at);
         due_rereads(at.feed(), R, 9);
+        due_events(at.feed(), 9);
+        event_queue(at.feed());
         quarantine(at.feed(), 9);
         quarantine_counts(at.feed());
         stored(at.feed(), R, &[key("a"), key("?")]);
@@ -147,6 +149,11 @@ calls! {
         settle_rereads(&at.lease, R, &[
             RereadResult { key: key("c"), again: None },
             RereadResult { key: key("d"), again: Some((at.began_at, Some(SIGHTING))) },
+        ]);
+        receive_events(at.feed(), &[event(R, "a", 8), event(R, "c", 8)], 9);
+        settle_events(&at.lease, R, &[
+            EventRead { event: &at.events[0], again_at: None },
+            EventRead { event: &at.events[1], again_at: Some(at.began_at) },
         ]);
         refill_columns(&at.lease, R, 2);
         reserve_requests(&BUDGET, 5, Duration::from_millis(1), LONG);

@@ -7,12 +7,12 @@ use serde_json::Value;
 use spark_domain::plan::reread::RereadReason;
 use spark_domain::{Checkpoint, FeedName, Hash, Job, Relation, Resource, Timestamp};
 use spark_store::{
-    Candidate, Lease, NewPurgePlan, PlanId, RequestId, RequestKind, RunId, Settings, Store, SweepId,
+    Candidate, DueEvent, Lease, NewPurgePlan, PlanId, RequestId, RequestKind, RunId, Settings, Store, SweepId,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 use tokio::sync::Mutex;
 
-use crate::fixtures::{Bench, key, listing_with};
+use crate::fixtures::{Bench, event, key, listing_with};
 
 /// A copy of all tables, and what puts it back.
 const REMEMBER: &str = r"
@@ -51,6 +51,7 @@ pub(super) struct Stage {
     pub(super) doomed: Vec<Candidate>,
     pub(super) plan: PlanId,
     pub(super) request: RequestId,
+    pub(super) events: Vec<DueEvent>,
     url: String,
     /// A session beside the store's.
     beside: Mutex<PgConnection>,
@@ -106,6 +107,9 @@ impl Stage {
         let plan = store.save_plan(lease, &plan).await.unwrap().unwrap();
         let doubtful = ["c", "d"].map(key);
         store.add_rereads(lease, r, RereadReason::Rewind, &doubtful, began_at).await.unwrap();
+        let named = ["a", "b"].map(|name| event(r, name, 7));
+        store.receive_events(feed, &named, 9).await.unwrap();
+        let events = store.due_events(feed, 9).await.unwrap();
         store.save_metadata(lease, Hash([1; 16]), "<edmx old=''/>").await.unwrap();
         let request = store.submit_request(feed, &RequestKind::Pause, "bob").await.unwrap();
         store.block_feed(lease, "1000").await.unwrap();
@@ -134,6 +138,7 @@ impl Stage {
             doomed,
             plan,
             request,
+            events,
             url: bench.database.url.clone(),
             beside: Mutex::new(beside),
             times: BTreeSet::new(),
