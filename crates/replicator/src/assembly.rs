@@ -206,7 +206,8 @@ fn guard(guard: &PurgeGuard) -> Guard {
     }
 }
 
-fn read(secret: &Secret, key: &str) -> anyhow::Result<String> {
+/// A secret's text.
+pub(crate) fn read(secret: &Secret, key: &str) -> anyhow::Result<String> {
     match secret {
         Secret::Text(text) => Ok(text.expose_secret().to_owned()),
         Secret::File(path) => check::read_secret(path)

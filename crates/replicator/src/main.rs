@@ -11,6 +11,7 @@ mod assembly;
 mod daemon;
 mod http;
 mod telemetry;
+mod webhooks;
 mod shutdown;
 mod systemd;
 mod clock;

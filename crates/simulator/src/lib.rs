@@ -21,6 +21,7 @@ mod question;
 mod server;
 mod spark;
 mod trap;
+pub mod webhooks;
 mod world;
 
 pub use self::{

@@ -13,6 +13,7 @@ use crate::config::{Error, Finding, Loaded, Severity, Target, check};
 use crate::daemon::{self, Parts};
 use crate::exit::{Exit, refuse};
 use crate::shutdown::Shutdown;
+use crate::webhooks::Receiver;
 use crate::{assembly, clock, http, telemetry};
 
 pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
@@ -24,7 +25,11 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
     warn_or_refuse(&loaded)?;
     let config = &loaded.config;
     let feeds = assembly::feeds(config)?;
-    let listener = listen(config.server.listen).await?;
+    let listener = listen(config.server.listen, "server.listen").await?;
+    let inbox = match config.webhooks.listen {
+        Some(address) => Some(listen(address, "webhooks.listen").await?),
+        None => None,
+    };
     let shutdown = Shutdown::listen().context("cannot listen for signals")?;
     let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     // Lives as long as the daemon does.
@@ -38,17 +43,28 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
         _ => assembly::store(&config.database)?,
     };
     let store = assembly::observed_store(&settings, &metrics)?;
-    daemon::run(config, Parts { feeds, store, metrics, listener, hangups: Some(hangups) }, &shutdown).await
+    let webhooks = inbox.map(|listener| {
+        Ok::<_, anyhow::Error>((
+            listener,
+            Arc::new(Receiver::new(config, store.clone(), Arc::clone(&metrics))?),
+        ))
+    });
+    let parts =
+        Parts { feeds, store, metrics, listener, hangups: Some(hangups), webhooks: webhooks.transpose()? };
+    daemon::run(config, parts, &shutdown).await
 }
 
 /// Listens. An address that another process has may be free soon; one that is not ours will not.
-pub(super) async fn listen(address: std::net::SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+pub(super) async fn listen(
+    address: std::net::SocketAddr,
+    setting: &str,
+) -> anyhow::Result<tokio::net::TcpListener> {
     http::bind(address).await.map_err(|error| {
         let exit = match error.kind() {
             std::io::ErrorKind::AddrInUse => Exit::Temporary,
             _ => Exit::Configuration,
         };
-        refuse(exit, format!("cannot listen on {address} (server.listen): {error}"))
+        refuse(exit, format!("cannot listen on {address} ({setting}): {error}"))
     })
 }
 

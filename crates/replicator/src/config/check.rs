@@ -1,6 +1,8 @@
 //! Whether a configuration that loads also makes sense: what takes more than one setting, a file or the
 //! calendar to know.
 
+mod webhook;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -38,6 +40,11 @@ pub(crate) fn findings(loaded: &Loaded, now: DateTime<Utc>) -> Vec<Finding> {
                 format!("feed {other} has the same token and base_url; they will share its requests");
             findings.add(Severity::Warning, &format!("feeds.{}.token", feed.name), message);
         }
+    }
+    let listens = loaded.config.webhooks.listen.is_some();
+    if listens && loaded.config.feeds.values().all(|feed| feed.webhook.is_none()) {
+        let message = "no feed has a table [feeds.NAME.webhook], so every delivery will be refused";
+        findings.add(Severity::Warning, "webhooks.listen", message.to_owned());
     }
     findings.list
 }
@@ -121,6 +128,7 @@ fn check_feed(findings: &mut Findings<'_>, feed: &Feed, allowance: usize, now: D
             findings.add(Severity::Error, &key(name), message);
         }
     }
+    webhook::check(findings, feed);
     check_deadline(findings, feed, now);
 }
 

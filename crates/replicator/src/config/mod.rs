@@ -14,6 +14,7 @@ pub(crate) mod units;
 pub(crate) mod cron;
 pub(crate) mod database;
 pub(crate) mod server;
+mod webhooks;
 pub(crate) mod log;
 pub(crate) mod engine;
 pub(crate) mod feed;
@@ -39,6 +40,7 @@ pub(crate) use self::log::Log;
 pub(crate) use self::section::{Finding, Secret, Setting, Severity, Shown};
 use self::section::{Notes, Section};
 pub(crate) use self::server::Server;
+use self::webhooks::Webhooks;
 
 /// Where the file is looked for unless `--config` names it.
 pub(crate) const PLACES: [&str; 2] = ["replicator.toml", "/etc/spark-replicator/replicator.toml"];
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     /// `[server]`
     pub(crate) server: Server,
+    /// `[webhooks]`
+    pub(crate) webhooks: Webhooks,
     /// `[log]`
     pub(crate) log: Log,
     /// `[engine]`
@@ -139,6 +143,7 @@ impl Config {
     fn read(mut root: Section<'_>) -> Option<Self> {
         let database = Database::read(root.table("database"));
         let server = Server::read(root.table("server"));
+        let webhooks = Webhooks::read(root.table("webhooks"));
         let log = Log::read(root.table("log"));
         let engine = Engine::read(root.table("engine"));
         let mut table = root.table("feeds");
@@ -154,8 +159,8 @@ impl Config {
                 Err(error) => table.find(&name, None, source, error.to_string()),
             }
         }
-        root.finish(&["database", "server", "log", "engine", "feeds"]);
-        Some(Self { database: database?, server: server?, log: log?, engine: engine?, feeds })
+        root.finish(&["database", "server", "webhooks", "log", "engine", "feeds"]);
+        Some(Self { database: database?, server: server?, webhooks, log: log?, engine: engine?, feeds })
     }
 }
 

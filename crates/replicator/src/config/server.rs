@@ -22,7 +22,7 @@ impl Server {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = units::text(text)?.replace("localhost:", "127.0.0.1:");
     text.parse().map_err(|_| "write an address and a port, like 127.0.0.1:9464 or [::]:9464".to_owned())
 }

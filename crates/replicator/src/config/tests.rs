@@ -175,3 +175,30 @@ fn a_run_needs_a_database_a_feed_and_its_token() {
     assert_eq!(keys(absent), ["feeds.a.token_file", "feeds.a.extra_ca"]);
     assert_eq!(keys(SMALL), [""; 0]);
 }
+
+#[test]
+fn a_webhook_without_a_proof_is_refused_and_what_makes_it_useless_is_told() {
+    let now = clock::now();
+    let found = |text: &str| -> Vec<_> {
+        let list = check::findings(&load_text(&format!("{SMALL}{text}"), &[]), now);
+        list.into_iter().map(|finding| (finding.severity, finding.key)).collect()
+    };
+    let key = |name: &str| format!("feeds.beaches.webhook{name}");
+    let listens = "[webhooks]\nlisten = '127.0.0.1:9465'\n";
+    let long = "a secret of more than sixteen characters";
+    assert_eq!(found(&format!("[feeds.beaches.webhook]\nsecret = '{long}'\n{listens}")), []);
+    assert_eq!(found(&format!("[feeds.beaches.webhook]\nbearer = '{long}'\n{listens}")), []);
+    for empty in ["", "signature = 'hex'\n"] {
+        let found = found(&format!("[feeds.beaches.webhook]\n{empty}{listens}"));
+        assert_eq!(found, [(Severity::Error, key(""))]);
+    }
+    let absent = found(&format!("[feeds.beaches.webhook]\nsecret_file = '/nowhere/key'\n{listens}"));
+    assert_eq!(absent, [(Severity::Error, key(".secret_file"))]);
+    let short = found(&format!("[feeds.beaches.webhook]\nbearer = 'abc'\n{listens}"));
+    assert_eq!(short, [(Severity::Warning, key(".bearer"))]);
+    let unheard = found(&format!("[feeds.beaches.webhook]\nsecret = '{long}'\n"));
+    assert_eq!(unheard, [(Severity::Warning, key(""))]);
+    assert_eq!(found(listens), [(Severity::Warning, "webhooks.listen".to_owned())]);
+    let wrong = problems(&format!("{SMALL}[feeds.beaches.webhook]\nsignature = 'sha1'\n"), &[]);
+    assert!(wrong[0].contains("write \"any\" or \"hex\" or \"base64\""), "{wrong:?}");
+}

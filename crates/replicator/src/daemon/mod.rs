@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::http::{self, Latest, Sources};
 use crate::shutdown::Shutdown;
+use crate::webhooks::{self, Receiver};
 use crate::{assembly, systemd};
 
 /// How often the schema is asked for while it is not there.
@@ -50,11 +51,13 @@ pub(crate) struct Parts {
     pub(crate) listener: TcpListener,
     /// At each of these (SIGHUP) tokens are read again.
     pub(crate) hangups: Option<Signal>,
+    /// Where feeds deliver events, if they do.
+    pub(crate) webhooks: Option<(TcpListener, Arc<Receiver>)>,
 }
 
 /// Replicates until told to stop. Fails only for what no waiting would mend.
 pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> anyhow::Result<Exit> {
-    let Parts { feeds, store, metrics, listener, hangups } = parts;
+    let Parts { feeds, store, metrics, listener, hangups, webhooks } = parts;
     let (pulse, end) = (Arc::new(Pulse::default()), CancellationToken::new());
     let latest = Arc::new(Latest::new(store.clone(), assembly::objectives(config)));
     let sources = Sources {
@@ -70,6 +73,12 @@ pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> a
     };
     let address = listener.local_addr().context("the listener has no address")?;
     let server = tokio::spawn(http::serve(listener, sources, end.clone()));
+    let mut inbox = None;
+    if let Some((listener, receiver)) = webhooks {
+        let address = listener.local_addr().context("the listener of webhooks has no address")?;
+        info!(%address, "deliveries of events are taken");
+        inbox = Some(tokio::spawn(webhooks::serve(listener, receiver, end.clone())));
+    }
     let watchdog = {
         let pulse = Arc::clone(&pulse);
         tokio::spawn(systemd::feed_watchdog(move || pulse.beats(), end.clone()))
@@ -91,6 +100,9 @@ pub(crate) async fn run(config: &Config, parts: Parts, shutdown: &Shutdown) -> a
     teller.abort();
     watchdog.await.context("the watchdog's task ended early")?;
     server.await.context("the HTTP server's task ended early")?.context("the HTTP server failed")?;
+    if let Some(inbox) = inbox {
+        inbox.await.context("the task of webhooks ended early")?.context("the server of webhooks failed")?;
+    }
     ended
 }
 

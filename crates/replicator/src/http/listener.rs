@@ -4,7 +4,8 @@
 //! clients. Here a request's head must come soon and be small, a connection ends after some time without a byte
 //! and in any case after a few minutes. While all places are taken, whoever comes is let in for the one that has
 //! kept us waiting for its request longest: a client that sends a byte now and then must not keep out one that
-//! asks whether we are alive.
+//! asks whether we are alive. Where requests have bodies, it counts as waiting until whoever reads them says that
+//! all of one is there.
 
 mod places;
 
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
+pub(crate) use self::places::Request;
 use self::places::{Place, Places};
 
 /// Clients at a time.
@@ -44,6 +46,8 @@ const END: &[u8; 4] = b"\r\n\r\n";
 pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Places>,
+    /// The largest body of a request.
+    largest_body: usize,
 }
 
 /// A client.
@@ -51,6 +55,8 @@ pub(crate) struct Client {
     stream: TcpStream,
     place: Place,
     head: Head,
+    /// The largest that may lie between the ends of two heads.
+    largest: usize,
     /// When we will have waited for long enough.
     patience: Pin<Box<Sleep>>,
     end: Pin<Box<Sleep>>,
@@ -65,7 +71,12 @@ struct Head {
 
 impl Bounded {
     pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Places::new(PLACES) }
+        Self { listener, places: Places::new(PLACES), largest_body: 0 }
+    }
+
+    /// The same for requests that have bodies.
+    pub(crate) fn with_bodies(listener: TcpListener, places: usize, largest_body: usize) -> Self {
+        Self { listener, places: Places::new(places), largest_body }
     }
 }
 
@@ -79,7 +90,8 @@ impl Listener for Bounded {
                 Ok((stream, address)) => {
                     let place = Places::take(&self.places).await;
                     let (patience, end) = (Box::pin(sleep(HEAD)), Box::pin(sleep(LIFE)));
-                    return (Client { stream, place, head: Head::default(), patience, end }, address);
+                    let (head, largest) = (Head::default(), LARGEST_HEAD + self.largest_body);
+                    return (Client { stream, place, head, largest, patience, end }, address);
                 }
                 Err(error) => {
                     // Out of file descriptors, or a client that is gone already: later is better.
@@ -97,7 +109,7 @@ impl Listener for Bounded {
 
 impl Head {
     /// Takes in what was read: whether a head has ended in it, or an error if this one is too large.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<bool> {
+    fn take(&mut self, bytes: &[u8], largest: usize) -> io::Result<bool> {
         let mut ended = false;
         for byte in bytes {
             self.length += 1;
@@ -107,8 +119,8 @@ impl Head {
             };
             if self.matched == END.len() {
                 (*self, ended) = (Self::default(), true);
-            } else if self.length > LARGEST_HEAD {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large"));
+            } else if self.length > largest {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the request is too large"));
             }
         }
         Ok(ended)
@@ -121,6 +133,11 @@ impl Client {
             || self.patience.as_mut().poll(context).is_ready()
             || self.end.as_mut().poll(context).is_ready();
         if over { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+
+    /// The request that it is sending, for whoever reads its body.
+    pub(crate) fn request(&self) -> Request {
+        self.place.request()
     }
 
     fn wait_for(&mut self, patience: Duration) {
@@ -138,8 +155,11 @@ impl AsyncRead for Client {
         let before = buf.filled().len();
         ready!(pin!(&mut self.stream).poll_read(context, buf))?;
         let began = self.head.length == 0;
-        if self.head.take(&buf.filled()[before..])? {
-            self.place.asks();
+        let largest = self.largest;
+        if self.head.take(&buf.filled()[before..], largest)? {
+            if largest == LARGEST_HEAD {
+                self.place.request().is_complete();
+            }
             self.wait_for(SILENCE);
         } else if began {
             self.wait_for(HEAD);
@@ -229,10 +249,10 @@ mod tests {
         let text = b"GET / HTTP/1.1\r\nA: \r\r\n\r\nGET";
         for cut in 0..text.len() {
             let mut head = Head::default();
-            let ends = [&text[..cut], &text[cut..]].map(|part| head.take(part).unwrap());
+            let ends = [&text[..cut], &text[cut..]].map(|part| head.take(part, LARGEST_HEAD).unwrap());
             assert_eq!((ends.iter().filter(|ended| **ended).count(), head.length), (1, 3), "cut at {cut}");
         }
-        assert!(Head::default().take(&[b'x'; LARGEST_HEAD]).is_ok());
-        assert!(Head::default().take(&vec![b'x'; LARGEST_HEAD + 1]).is_err());
+        assert!(Head::default().take(&[b'x'; LARGEST_HEAD], LARGEST_HEAD).is_ok());
+        assert!(Head::default().take(&vec![b'x'; LARGEST_HEAD + 1], LARGEST_HEAD).is_err());
     }
 }

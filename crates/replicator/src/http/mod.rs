@@ -5,7 +5,7 @@
 //! can reach the port must not be able to stop the daemon from stopping; and nothing here writes.
 
 pub(crate) mod view;
-mod listener;
+pub(crate) mod listener;
 mod latest;
 mod reading;
 mod health;

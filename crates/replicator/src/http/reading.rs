@@ -34,6 +34,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
         let lines: Vec<&Freshness> = freshness.iter().filter(|line| line.feed == *name).collect();
         let holder = store.lease_holder(name).await?.filter(|holder| holder.alive);
         let queue = store.relation_queue(name).await?;
+        let events = store.event_queue(name).await?;
         let states = store.resources(name).await?;
         let state = store.feed_state(name).await?;
         let expansions = store.expansions_off(name).await?;
@@ -50,6 +51,8 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
             requests: budget.as_ref().map(|budget| requests(budget, view.read_at)),
             relations_due: whole(queue.due),
             oldest_relation_due_at: queue.oldest_due_at,
+            events_unread: whole(events.unread),
+            oldest_event_received_at: events.oldest_received_at,
             resources: lines
                 .iter()
                 .map(|line| resource(line, &states, &expansions, &runs, objective))

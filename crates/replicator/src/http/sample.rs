@@ -77,6 +77,8 @@ pub(crate) fn broken() -> View {
         refused_after: Some(311),
         notes: vec!["the feed refused after 311 requests in 5 minutes, 70 % of the pace is used".to_owned()],
     });
+    view.feeds[0].events_unread = 37;
+    view.feeds[0].oldest_event_received_at = Some(ago(now, 3_000));
     view.feeds[1].blocked = since(5_400, "the token was refused twice (401, code 1020)");
     view.plans = vec![Plan {
         plan: 7,
@@ -143,6 +145,8 @@ fn feed(now: Timestamp, name: &str) -> Feed {
         requests: None,
         relations_due: 0,
         oldest_relation_due_at: None,
+        events_unread: 0,
+        oldest_event_received_at: None,
         resources: resources.collect(),
     }
 }

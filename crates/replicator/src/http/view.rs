@@ -39,6 +39,9 @@ pub(crate) struct Feed {
     /// Sets of media and other relations that wait to be fetched.
     pub(crate) relations_due: u64,
     pub(crate) oldest_relation_due_at: Option<Timestamp>,
+    /// Keys that webhooks named and that wait to be read.
+    pub(crate) events_unread: u64,
+    pub(crate) oldest_event_received_at: Option<Timestamp>,
     pub(crate) resources: Vec<Resource>,
 }
 

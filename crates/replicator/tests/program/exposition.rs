@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::stage::Stage;
+use super::webhooks::with_webhook;
 
 /// Families of the list that are absent until what they tell has happened.
-const ABSENT_UNTIL_TRUE: [&str; 16] = [
+const ABSENT_UNTIL_TRUE: [&str; 18] = [
     "spark_replicator_db_errors_total",
+    "spark_replicator_event_delay_seconds",
+    "spark_replicator_event_queue_oldest_timestamp_seconds",
     "spark_replicator_feed_clock_skew_seconds",
     "spark_replicator_initial_download_expected_records",
     "spark_replicator_initial_download_last_progress_timestamp_seconds",
@@ -35,7 +38,7 @@ fn documented() -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_are_those_that_are_documented_each_series_once() {
-    let stage = Stage::new("exposition", 60).await;
+    let stage = with_webhook(Stage::new("exposition", 60).await, "300ms", "1s");
     let daemon = stage.daemon();
     stage.until_complete().await;
     daemon.until("media is fetched", |status| status["feeds"][0]["relations_due"] == 0);

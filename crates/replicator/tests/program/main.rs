@@ -22,6 +22,8 @@ mod secrets_oauth;
 mod roles;
 mod hostile;
 mod port;
+mod webhooks;
+mod webhook_port;
 mod strange;
 mod demo;
 mod sabotage;

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 use spark_simulator::postgres::{Settings, ThrowAwayPostgres};
+use spark_simulator::webhooks::{Encoding, post, sign};
 use spark_simulator::{Fault, Trap, Trouble};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
@@ -18,9 +19,11 @@ const TOKEN: Secret = Secret { name: "token", text: r#"tok"EN\/+%26&<i>='s3cr3t~
 const PASSWORD: Secret =
     Secret { name: "database's password", text: r#"pass"WORD\/+%3D?#@:'of the Database"# };
 const PROXY: Secret = Secret { name: "proxy's password", text: r#"prox"Y\/+%5C?#@:&s3cr3t,of,Proxies"# };
-const ALL: [Secret; 3] = [TOKEN, PASSWORD, PROXY];
+const WEBHOOK: Secret = Secret { name: "webhook's secret", text: r#"webh"OOK\/+%7C?#@:=s3cr3t'of;Events"# };
+const BEARER: Secret = Secret { name: "webhook's token", text: r#"bear"ER\/+%7B?#@:=s3cr3t'of;Senders"# };
+const ALL: [Secret; 5] = [TOKEN, PASSWORD, PROXY, WEBHOOK, BEARER];
 
-/// Where secrets pass on their way, with a configuration that knows all three.
+/// Where secrets pass on their way, with a configuration that knows all of them.
 struct Vault {
     server: ThrowAwayPostgres,
     stage: Stage,
@@ -56,7 +59,14 @@ impl Vault {
         let impatient = "[feeds.beaches.requests]\nattempts = 2\n";
         let text = text.replace("[feeds.beaches.requests]\n", impatient);
         let text = text.replace("page_size = 100", "page_size = 10");
-        std::fs::write(vault.stage.config(), text + &behind).unwrap();
+        let bearer = vault.stage.config().with_file_name("bearer");
+        std::fs::write(&bearer, BEARER.text).unwrap();
+        let webhook = format!(
+            "[webhooks]\nlisten = '127.0.0.1:0'\n[feeds.behind.webhook]\nsecret = {}\nbearer_file = '{}'\n",
+            json!(WEBHOOK.text),
+            bearer.display(),
+        );
+        std::fs::write(vault.stage.config(), text + &behind + &webhook).unwrap();
         vault.stage.simulator.set_token(TOKEN.text);
         vault.stage.write_token(TOKEN.text);
         vault
@@ -148,13 +158,44 @@ fn proxy_that_repeats_what_it_was_sent() -> SocketAddr {
     address
 }
 
+/// Deliveries good and bad, and how they were answered: what is signed is sent in the wrong place too.
+async fn deliveries(line: &str) -> Vec<u16> {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let address = line["address"].as_str().unwrap().parse().unwrap();
+    let body = r#"{"EntityEventSequence":1,"ResourceName":"Office","ResourceRecordKey":"1"}"#;
+    let signature = sign(WEBHOOK.text, body.as_bytes(), Encoding::Hex);
+    let bearer = format!("Bearer {}", BEARER.text);
+    let mut answers = Vec::new();
+    for (path, signature, bearer, body) in [
+        ("/webhooks/behind", &signature, &bearer, body),
+        ("/webhooks/behind", &signature, &bearer, "nonsense"),
+        ("/webhooks/beaches", &signature, &bearer, body),
+        ("/nothing", &bearer, &signature, body),
+    ] {
+        let headers = [("Signature", signature), ("Authorization", bearer)];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.clone()));
+        // The first one opens a connection, which may take longer than a sender waits; then it comes again.
+        let mut answer = 503;
+        for _ in 0..20 {
+            if answer == 503 {
+                answer = post(address, path, &headers, body.as_bytes()).await.unwrap();
+            }
+        }
+        answers.push(answer);
+    }
+    assert_eq!(answers, [200, 401, 401, 404]);
+    answers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_a_log_an_answer_or_a_row_of_a_daemon_that_meets_all_kinds_of_trouble() {
     let vault = Vault::new().await;
     let (stage, trap) = (&vault.stage, Trap::start().await.unwrap());
     let faults = stage.simulator.faults();
     faults.push(Fault::new(Trouble::ForeignLink(trap.origin())).on("Property"));
-    let mut daemon = Daemon::of(vault.daemon());
+    let mut process = vault.daemon();
+    let inbox = process.wait_for("deliveries of events are taken");
+    let mut daemon = Daemon::of(process);
     let complete = "select count(*) = 6 and bool_and(complete_through_at is not null) \
                     from replicator.freshness where feed = 'beaches'";
     stage.until("all is downloaded", complete).await;
@@ -177,6 +218,10 @@ async fn no_secret_is_in_a_log_an_answer_or_a_row_of_a_daemon_that_meets_all_kin
                 'Office of beaches', 'Property of beaches', 'Office of behind'] \
                 from replicator.job_run where outcome in ('failed', 'refused')";
     stage.until("failures of all kinds are told", told).await;
+
+    for answer in deliveries(&inbox).await {
+        vault.saw("a delivery's answer", answer.to_string());
+    }
 
     let denied = json!({ "D": { "Success": false, "Code": 1000, "Message": careless()[0] } }).to_string();
     let denied = Trouble::Answer { status: 401, content_type: "application/json", body: denied };
@@ -271,6 +316,9 @@ fn a_secret_that_was_written_in_the_wrong_place_or_way_is_not_repeated() {
         format!("[feeds.a]\ntoken = {{ text = '{hush}' }}"),
         format!("[feeds.a]\ntoken = {hush}"),
         format!("[feeds.a]\ntokn = '{hush}'"),
+        format!("[feeds.a]\ntoken = 't'\n[feeds.a.webhook]\nsecret = ['{hush}']"),
+        format!("[feeds.a]\ntoken = 't'\n[feeds.a.webhook]\nsecrt = '{hush}'"),
+        format!("[feeds.a]\ntoken = 't'\nwebhook = '{hush}'"),
         format!("[feeds.a]\ntoken = '{hush}'\ntoken = '{hush}'"),
         format!("[feeds.a]\ntoken = 't'\nproxy = 'guard:{hush}@proxy:3128'"),
         format!("[feeds.a]\ntoken = 't'\nproxy = 'socks9://guard:{hush}@proxy:3128'"),

@@ -1,6 +1,7 @@
 //! One feed: wait for its lease, work while it is ours, hand it over.
 
 pub(crate) mod budget;
+mod events;
 mod heartbeat;
 mod job_task;
 pub(crate) mod once;
@@ -117,6 +118,7 @@ async fn serve(context: &Arc<FeedContext>) -> Result<(), JobError> {
     tasks.spawn(operator::serve_requests(Arc::clone(context)));
     tasks.spawn(refusals::probe_while_blocked(Arc::clone(context)));
     tasks.spawn(oauth::refresh_in_time(Arc::clone(context)));
+    tasks.spawn(events::read_what_they_name(Arc::clone(context)));
     for resource in &context.settings.resources {
         for job in Job::ALL.into_iter().filter(|job| context.settings.has(*job, *resource)) {
             tasks.spawn(job_task::look_and_run(Arc::clone(context), *resource, job));

@@ -24,6 +24,8 @@ pub(crate) struct KeyQuestion<'a> {
     pub(crate) expand: &'a [Relation],
     /// A key that surely exists, asked for along with each list; nothing is asked of its record.
     pub(crate) control: Option<&'a RecordKey>,
+    /// Whether no record at all is an answer, too: where nothing follows from it, no other form need be tried.
+    pub(crate) may_be_silent: bool,
     pub(crate) priority: Priority,
 }
 
@@ -137,7 +139,8 @@ async fn ask(
             }
         }
     }
-    if answered.is_empty() && question.control.is_none() && form != KeyListForm::Single {
+    let doubtful = question.control.is_none() && !question.may_be_silent && form != KeyListForm::Single;
+    if answered.is_empty() && doubtful {
         // None of many keys that we hold, and no control to tell silence from misunderstanding.
         return Ok(None);
     }

@@ -164,6 +164,7 @@ async fn refresh(
         select: &select,
         expand: &expand,
         control: None,
+        may_be_silent: false,
         priority: run.job.priority(),
     };
     let keys: Vec<RecordKey> = wanted.iter().map(|parent| parent.key.clone()).collect();

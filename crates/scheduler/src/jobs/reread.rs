@@ -40,6 +40,7 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
         select: &[],
         expand: &[],
         control: None,
+        may_be_silent: false,
         // Nobody waits for these: they are as patient as media.
         priority: Priority::Relations,
     };

@@ -24,6 +24,8 @@ pub(super) struct Counters {
     pub(super) media_failures: IntCounterVec,
     pub(super) db_errors: IntCounterVec,
     pub(super) lease_transitions: IntCounterVec,
+    pub(super) webhook_deliveries: IntCounterVec,
+    pub(super) webhook_events: IntCounterVec,
 }
 
 pub(super) struct Gauges {
@@ -61,10 +63,13 @@ pub(super) struct Gauges {
     pub(super) db_pool: GaugeVec,
     pub(super) db_pool_max: Gauge,
     pub(super) lease_held: GaugeVec,
+    pub(super) event_queue: GaugeVec,
+    pub(super) event_queue_oldest: GaugeVec,
 }
 
 pub(super) struct Histograms {
     pub(super) record_delay: HistogramVec,
+    pub(super) event_delay: HistogramVec,
     pub(super) api_duration: HistogramVec,
     pub(super) db_duration: HistogramVec,
     pub(super) db_acquire: Histogram,
@@ -157,6 +162,16 @@ impl Counters {
                 "lease_transitions_total",
                 "Times this process took the lease of a feed.",
                 FEED,
+            )?,
+            webhook_deliveries: counter(
+                "webhook_deliveries_total",
+                "Deliveries that reached this process, by what they were answered; feed is empty where they named none of ours.",
+                &["feed", "result"],
+            )?,
+            webhook_events: counter(
+                "webhook_events_total",
+                "Events in deliveries that were taken, by what became of them.",
+                &["feed", "result"],
             )?,
         })
     }
@@ -297,6 +312,12 @@ impl Gauges {
             db_pool: gauge("db_pool_connections", "Connections to Postgres, by state.", &["state"])?,
             db_pool_max: single("db_pool_max_connections", "The most connections that are opened.")?,
             lease_held: gauge("lease_held", "1 while this process leads the feed.", FEED)?,
+            event_queue: gauge("event_queue_size", "Keys that events named and that wait to be read.", FEED)?,
+            event_queue_oldest: gauge(
+                "event_queue_oldest_timestamp_seconds",
+                "When the oldest of them was delivered; absent while none waits.",
+                FEED,
+            )?,
         })
     }
 }
@@ -324,6 +345,12 @@ impl Histograms {
                 "From a record's ModificationTimestamp to its commit, for rows that an update changed.",
                 BOTH,
                 &[60.0, 300.0, 900.0, 1800.0, 3600.0, 21_600.0, 86_400.0],
+            )?,
+            event_delay: histogram(
+                "event_delay_seconds",
+                "From the delivery of an event to the commit of what its key showed.",
+                BOTH,
+                &[1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0],
             )?,
             api_duration: histogram(
                 "api_request_duration_seconds",

@@ -91,6 +91,10 @@ async fn queue(store: &Store, metrics: &Metrics, feed: &spark_domain::FeedName) 
         amount(&gauges.media_queue, &[feed.as_str()], Some(queue.due));
         moment(&gauges.media_queue_oldest, &[feed.as_str()], queue.oldest_due_at);
     }
+    if let Ok(queue) = store.event_queue(feed).await {
+        amount(&gauges.event_queue, &[feed.as_str()], Some(queue.unread));
+        moment(&gauges.event_queue_oldest, &[feed.as_str()], queue.oldest_received_at);
+    }
     if let Ok(counts) = store.quarantine_counts(feed).await {
         for (resource, count) in counts {
             amount(&gauges.quarantined, &[feed.as_str(), resource.as_str()], Some(count));

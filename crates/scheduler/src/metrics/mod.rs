@@ -5,6 +5,7 @@
 //! address or an error's text.
 
 mod events;
+mod webhooks;
 pub(crate) mod gauges;
 mod families;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 use spark_domain::{FeedName, Job};
 
+pub use self::webhooks::Delivered;
 use crate::settings::FeedSettings;
 use families::{Counters, Gauges, Histograms};
 

@@ -128,6 +128,7 @@ impl World {
         };
         let before = entry.live.take();
         entry.keep(before, until, now);
+        inner.tell(resource, key);
         true
     }
 
@@ -310,6 +311,7 @@ impl World {
         let before = record.clone();
         edit(record, now);
         entry.keep(Some(before), until, now);
+        inner.tell(resource, key);
         true
     }
 }
@@ -328,6 +330,7 @@ impl Inner {
         let entry = self.shelf_mut(resource).entries.entry(key.into()).or_default();
         let before = entry.live.replace(record);
         entry.keep(before, until, now);
+        self.tell(resource, key);
     }
 
     fn set_role(&mut self, resource: Resource, key: &str, out: bool) -> bool {

@@ -22,6 +22,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
 pub(crate) use self::spark::{Asked, Columns, LOCAL_SECONDS, View as SparkView, expansion, reso_name};
 pub use self::{edits::PhotoChange, record::Resource};
 pub(crate) use self::{
@@ -111,7 +113,12 @@ pub(crate) struct Inner {
     open_houses: HashMap<Box<str>, Vec<Box<str>>>,
     cache_window: i64,
     chance: fastrand::Rng,
+    /// Whoever wants to hear of each change: the webhooks.
+    ears: Vec<UnboundedSender<Changed>>,
 }
+
+/// What changed, came or went.
+pub(crate) type Changed = (Resource, String);
 
 /// The records of one resource, in the order of their keys' bytes.
 #[derive(Debug)]
@@ -170,6 +177,7 @@ impl World {
             open_houses: HashMap::new(),
             cache_window: i64::try_from(cache_window.as_secs()).unwrap_or(i64::MAX),
             chance: fastrand::Rng::with_seed(seed),
+            ears: Vec::new(),
         };
         let lookups = inner.ground.lookups.len() as u64;
         for (resource, many) in [
@@ -230,6 +238,13 @@ impl World {
         found.or_else(first).map(|(key, _)| (**key).to_owned())
     }
 
+    /// Hears of every change from now on.
+    pub(crate) fn listen(&self) -> UnboundedReceiver<Changed> {
+        let (ear, changes) = unbounded_channel();
+        self.lock().ears.push(ear);
+        changes
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,6 +262,11 @@ impl Inner {
     fn put(&mut self, resource: Resource, key: &str, record: Record) {
         let entry = Entry { live: Some(record), ..Entry::default() };
         self.shelf_mut(resource).entries.insert(key.into(), entry);
+    }
+
+    /// Tells of a change.
+    fn tell(&mut self, resource: Resource, key: &str) {
+        self.ears.retain(|ear| ear.send((resource, key.to_owned())).is_ok());
     }
 
     /// What answers show, from behind a key on; in the order of keys.

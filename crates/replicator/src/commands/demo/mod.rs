@@ -69,8 +69,12 @@ pub(super) async fn run(global: &Global, arguments: &Demo) -> anyhow::Result<Exi
         });
     }
     let feeds = assembly::feeds(&config)?;
-    let ended =
-        daemon::run(&config, Parts { feeds, store, metrics, listener, hangups: None }, &shutdown).await;
+    let ended = daemon::run(
+        &config,
+        Parts { feeds, store, metrics, listener, hangups: None, webhooks: None },
+        &shutdown,
+    )
+    .await;
     narrator.abort();
     drop(simulator);
     let dropped = tokio::task::spawn_blocking(move || drop(database)).await;
@@ -85,10 +89,10 @@ pub(super) async fn run(global: &Global, arguments: &Demo) -> anyhow::Result<Exi
 async fn port(asked: Option<u16>) -> anyhow::Result<TcpListener> {
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match asked {
-        Some(port) => listen(at(port)).await,
+        Some(port) => listen(at(port), "--port").await,
         None => match http::bind(at(PORT)).await {
             Ok(listener) => Ok(listener),
-            Err(_) => listen(at(0)).await,
+            Err(_) => listen(at(0), "--port").await,
         },
     }
 }

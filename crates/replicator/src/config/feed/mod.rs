@@ -2,6 +2,7 @@
 
 mod limits;
 mod oauth;
+mod webhook;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use url::Url;
 
 pub(crate) use self::limits::{PurgeGuard, Requests, Timing};
 pub(crate) use self::oauth::OAuth;
+pub(crate) use self::webhook::{Encoding, Webhook};
 pub(crate) use self::words::Authorization;
 use super::cron::Cron;
 use super::section::{Secret, Section};
@@ -48,6 +50,7 @@ const KNOWN: &[&str] = &[
     "expand_on_initial_download",
     "sweep_timestamps",
     "purge_guard",
+    "webhook",
     "requests",
     "timing",
     "oauth",
@@ -82,6 +85,7 @@ pub(crate) struct Feed {
     pub(crate) extra_ca: Option<PathBuf>,
     pub(crate) expand_on_initial_download: bool,
     pub(crate) sweep_timestamps: bool,
+    pub(crate) webhook: Option<Webhook>,
     pub(crate) purge_guard: PurgeGuard,
     pub(crate) requests: Requests,
     pub(crate) timing: Timing,
@@ -118,6 +122,7 @@ impl Feed {
         let extra_ca = section.optional("extra_ca", |text| Ok(PathBuf::from(text)));
         let expand_on_initial_download = section.value("expand_on_initial_download", "false", units::switch);
         let sweep_timestamps = section.value("sweep_timestamps", "false", units::switch);
+        let webhook = Webhook::read(&mut section);
         let purge_guard = PurgeGuard::read(section.table("purge_guard"));
         let requests = Requests::read(section.table("requests"));
         let timing = Timing::read(section.table("timing"));
@@ -151,6 +156,7 @@ impl Feed {
             extra_ca,
             expand_on_initial_download: expand_on_initial_download?,
             sweep_timestamps: sweep_timestamps?,
+            webhook,
             purge_guard: purge_guard?,
             requests: requests?,
             timing: timing?,

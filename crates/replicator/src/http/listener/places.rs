@@ -36,10 +36,16 @@ struct Standing {
 
 /// A client's place; free again when dropped.
 pub(super) struct Place {
-    places: Arc<Places>,
-    number: u64,
+    request: Request,
     given_away: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What a client asks for, as its place has to know it.
+#[derive(Clone)]
+pub(crate) struct Request {
+    places: Arc<Places>,
+    number: u64,
 }
 
 impl Places {
@@ -64,7 +70,7 @@ impl Places {
         taken.next += 1;
         taken.clients.insert(number, Standing { asks: false, since: Instant::now(), leave });
         drop(taken);
-        Place { places: Arc::clone(places), number, given_away, _permit: permit }
+        Place { request: Request { places: Arc::clone(places), number }, given_away, _permit: permit }
     }
 
     /// Sends a client away; how long to wait before this is worth another try.
@@ -86,19 +92,25 @@ impl Places {
 }
 
 impl Place {
-    /// Its request is complete.
-    pub(super) fn asks(&self) {
-        self.change(|client| client.asks = true);
+    pub(super) fn request(&self) -> Request {
+        self.request.clone()
     }
 
     /// Its answer is there: from now on we wait until it takes it, and for its next request.
     pub(super) fn is_answered(&self) {
-        self.change(|client| (client.asks, client.since) = (false, Instant::now()));
+        self.request.change(|client| (client.asks, client.since) = (false, Instant::now()));
     }
 
     /// Ready once somebody else needs the place more.
     pub(super) fn poll_given_away(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.given_away.as_mut().poll(context)
+    }
+}
+
+impl Request {
+    /// All of it is there: from now on the client waits for us.
+    pub(crate) fn is_complete(&self) {
+        self.change(|client| client.asks = true);
     }
 
     fn change(&self, change: impl FnOnce(&mut Standing)) {
@@ -110,7 +122,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.taken().clients.remove(&self.number);
+        self.request.places.taken().clients.remove(&self.request.number);
     }
 }
 
@@ -124,7 +136,7 @@ mod tests {
     async fn whoever_kept_us_waiting_longest_gives_its_place_away_and_nobody_who_is_being_answered() {
         let places = Places::new(3);
         let asking = Places::take(&places).await;
-        asking.asks();
+        asking.request().is_complete();
         let mut slow = Places::take(&places).await;
         let mut quick = Places::take(&places).await;
         slow.is_answered();

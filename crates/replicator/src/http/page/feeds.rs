@@ -37,6 +37,10 @@ pub(super) fn feed(feed: &Feed, now: Timestamp) -> Markup {
                     @for note in feed.requests.iter().flat_map(|requests| &requests.notes) {
                         " · " (note)
                     }
+                    @if feed.events_unread > 0 {
+                        " · " (grouped(feed.events_unread)) " events unread"
+                        @if let Some(at) = feed.oldest_event_received_at { ", the oldest " (ago(at, now)) }
+                    }
                     @if let Some(skew) = feed.clock_skew_seconds.filter(|skew| skew.abs() >= 5.0) {
                         " · its clock is " (spoken(skew)) @if skew > 0.0 { " ahead of ours" } @else { " behind ours" }
                     }

@@ -95,6 +95,7 @@ async fn batch(
         select: &select,
         expand: &[],
         control: control.as_ref(),
+        may_be_silent: false,
         priority: run.job.priority(),
     };
     let keys: Vec<RecordKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
