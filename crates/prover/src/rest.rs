@@ -20,16 +20,22 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What is not at rest, a line each; `$2` is when the last stale cache had become fresh.
+/// What is not at rest, a line each; `$2` is when the last stale cache had become fresh, `$3` the cache window.
 const RESTLESS: &str = "
     with wanted (resource, job) as (values
         ('Property', 'update'), ('Member', 'update'), ('Office', 'update'), ('Teams', 'update'), ('OpenHouse', 'update'),
         ('Property', 'lookback'), ('Member', 'lookback'), ('Office', 'lookback'), ('Teams', 'lookback'),
-        ('OpenHouse', 'lookback'), ('Property', 'purge'), ('Member', 'purge'), ('Office', 'purge'), ('Teams', 'purge'),
-        ('OpenHouse', 'purge'), ('Lookup', 'lookups'))
+        ('OpenHouse', 'lookback'), ('Lookup', 'lookups')),
+    written (resource, at) as (select 'Property', max(written_at) from mls.property
+        union all select 'Member', max(written_at) from mls.member union all select 'Office', max(written_at) from mls.office
+        union all select 'Teams', max(written_at) from mls.team union all select 'OpenHouse', max(written_at) from mls.open_house)
     select job || ' of ' || resource || ' has not succeeded' from wanted w
     where not exists (select from replicator.job_run r where r.feed = $1 and r.resource = w.resource and r.job = w.job
                       and r.outcome = 'success' and r.began_at > $2)
+    -- A run may go on with a sweep that began before it, and a sweep spares what was written shortly before that.
+    union all select 'no sweep of ' || resource || ' tells of all that was written' from written w
+    where not exists (select from prover.sweep_completed s where s.resource = w.resource and s.began_at > $2
+                      and s.began_at > coalesce(w.at, $2) + $3)
     union all select 'the media of ' || resource || ' was never filled' from (values ('Property'), ('Member'), ('Office')) r (resource)
         where not exists (select from replicator.checkpoint c where c.feed = $1 and c.resource = r.resource
                           and c.job = 'media_refresh' and c.walk_position = 'end')
@@ -71,6 +77,7 @@ impl Trial<'_> {
             let restless: Vec<String> = sqlx::query_scalar(RESTLESS)
                 .bind(FEED)
                 .bind(fresh)
+                .bind(CACHE_WINDOW)
                 .fetch_all(&mut connection)
                 .await
                 .map_err(sql("ask what is due"))?;
