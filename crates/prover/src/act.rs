@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::TimeDelta;
 use rustix::process::Signal;
-use spark_simulator::{Fault, PhotoChange, Resource, Trouble, Weather, World};
+use spark_simulator::{Fault, Resource, Trouble, Weather, World};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 use tokio::time::Instant;
 
 use crate::{
     Error,
-    history::{Deed, FeedDeed, Flicker, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed},
-    settings::{CLOCK_STEP, FEED, Failpoints, STALE_FOR, TOKEN},
+    history::{Deed, FeedDeed, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed},
+    settings::{CLOCK_STEP, FEED, Failpoints, TOKEN},
     sql,
     stage::Lane,
     trial::{Ending, Trial},
@@ -27,10 +27,7 @@ impl Trial<'_> {
             Deed::Market(deed) => self.trade(deed).await,
             Deed::Feed(deed) => self.disturb_feed(deed),
             Deed::Postgres(deed) => self.disturb_postgres(deed).await,
-            Deed::Process(deed) => {
-                self.disturb_process(deed);
-                Ok(())
-            }
+            Deed::Process(deed) => self.disturb_process(deed).await,
             Deed::Operator(deed) => self.operate(*deed),
         }
     }
@@ -38,16 +35,8 @@ impl Trial<'_> {
     async fn trade(&mut self, deed: &MarketDeed) -> Result<(), Error> {
         let world = self.stage.simulator.world().clone();
         self.chronicle.look(&world, &Irregular::new());
-        if let MarketDeed::Flicker(what, draw, seen_for) = deed {
-            let key = flicker(&world, *what, *draw);
-            self.chronicle.look(&world, &Irregular::new());
-            self.pass(*seen_for).await?;
-            let until = world.clock().now() + TimeDelta::from_std(STALE_FOR).unwrap_or_default();
-            if let Some(key) = key {
-                self.chronicle.hide(Resource::Property, &key);
-                world.serve_stale(Resource::Property, &key, until);
-            }
-            return Ok(());
+        if let MarketDeed::Flicker(what, draw, patience) = deed {
+            return self.flicker(*what, *draw, *patience).await;
         }
         if let MarketDeed::Rewind(draw) = deed {
             // What nobody has touched for days is looked at by the audit alone: first it changes, then it goes back.
@@ -149,6 +138,10 @@ impl Trial<'_> {
         let faults = self.stage.simulator.faults();
         match deed {
             FeedDeed::Fault(fault) => faults.push(fault.clone()),
+            FeedDeed::KeyListFault(swept, fault) => {
+                faults.push(fault.clone());
+                self.operate(OperatorDeed::Sweep(*swept))?;
+            }
             FeedDeed::ForeignLink(resource) => {
                 let origin = self.stage.trap.origin();
                 faults.push(Fault::new(Trouble::ForeignLink(origin)).on(resource.as_str()));
@@ -235,6 +228,11 @@ impl Trial<'_> {
                 self.later(*time, Ending::PostgresClears(*instance));
             }
             PostgresDeed::Cut(instance) => self.stage.postgres[*instance].cut(),
+            PostgresDeed::CutOffLeader(time) => {
+                let leader = self.stage.leader().await?;
+                self.stage.postgres[leader].set(Weather::Silent);
+                self.until_over(*time, Ending::PostgresClears(leader));
+            }
         }
         Ok(())
     }
@@ -248,28 +246,33 @@ impl Trial<'_> {
         tokio::task::spawn_blocking(move || work(&lane)).await?
     }
 
-    fn disturb_process(&mut self, deed: &ProcessDeed) {
+    async fn disturb_process(&mut self, deed: &ProcessDeed) -> Result<(), Error> {
         match deed {
             ProcessDeed::Kill(number) => self.stage.instances[*number].signal(Signal::KILL),
             ProcessDeed::Terminate(number) => self.stage.instances[*number].signal(Signal::TERM),
-            ProcessDeed::Freeze(number, time) => {
-                self.stage.instances[*number].signal(Signal::STOP);
-                self.later(*time, Ending::Wakes(*number));
+            ProcessDeed::FreezeLeader(time) => {
+                let leader = self.stage.leader().await?;
+                self.stage.instances[leader].signal(Signal::STOP);
+                self.until_over(*time, Ending::Wakes(leader));
             }
             ProcessDeed::FailAt { instance, point, pass } => {
-                let Some(Failpoints { points, .. }) = &self.settings.failpoints else { return };
+                let Some(Failpoints { points, .. }) = &self.settings.failpoints else { return Ok(()) };
                 let place = usize::try_from(*point).unwrap_or_default() % points.len().max(1);
-                let Some(name) = points.get(place) else { return };
+                let Some(name) = points.get(place) else { return Ok(()) };
                 self.stage.instances[*instance].signal(Signal::KILL);
                 self.failpoints[*instance] = Some(format!("{name}@{pass}"));
             }
         }
+        Ok(())
     }
 
-    fn operate(&mut self, deed: OperatorDeed) -> Result<(), Error> {
+    pub(crate) fn operate(&mut self, deed: OperatorDeed) -> Result<(), Error> {
         match deed {
             OperatorDeed::Resync => self.command(&["resync", FEED]),
             OperatorDeed::Lookback => self.command(&["once", "lookback", "--feed", FEED]),
+            OperatorDeed::Sweep(resource) => {
+                self.command(&["once", "purge", "--feed", FEED, "--resource", resource.as_str()])
+            }
             OperatorDeed::Pause(time) => {
                 self.command(&["pause", FEED])?;
                 self.later(time, Ending::Resumes);
@@ -280,6 +283,12 @@ impl Trial<'_> {
 
     fn later(&mut self, time: Duration, ending: Ending) {
         self.endings.push((Instant::now() + time, ending));
+    }
+
+    /// The same for what has come about only when its time is over: healing waits for it.
+    fn until_over(&mut self, time: Duration, ending: Ending) {
+        self.awaited = self.awaited.max(Instant::now() + time);
+        self.later(time, ending);
     }
 
     /// Ends something that lasted.
@@ -301,30 +310,13 @@ impl Trial<'_> {
     }
 }
 
-/// Changes a listing so that a cache may show the state before; the listing's key.
-fn flicker(world: &World, what: Flicker, draw: u64) -> Option<String> {
-    match what {
-        Flicker::NewListing => Some(world.insert_listing()),
-        Flicker::Edit => {
-            let key = pick(world, Resource::Property, draw)?;
-            world.edit(Resource::Property, &key, "PublicRemarks", format!("Seen for a moment: {draw:x}"));
-            Some(key)
-        }
-        Flicker::Photos => {
-            let key = pick(world, Resource::Property, draw)?;
-            world.change_photos(&key, PhotoChange::Replace);
-            Some(key)
-        }
-    }
-}
-
 fn edit(world: &World, draw: u64, edit: impl FnOnce(&str) -> bool) {
     if let Some(key) = pick(world, Resource::Property, draw) {
         edit(&key);
     }
 }
 
-fn pick(world: &World, resource: Resource, draw: u64) -> Option<String> {
+pub(crate) fn pick(world: &World, resource: Resource, draw: u64) -> Option<String> {
     let mut keys = world.keys(resource);
     let place = usize::try_from(draw % (keys.len().max(1) as u64)).unwrap_or_default();
     (place < keys.len()).then(|| keys.swap_remove(place))

@@ -13,6 +13,7 @@ mod history;
 mod chronicle;
 mod stage;
 mod act;
+mod flicker;
 mod trial;
 mod rest;
 mod judge;

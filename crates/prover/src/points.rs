@@ -90,7 +90,9 @@ async fn visit(
         }
         let mut history = History::draw(1_000 * number + trial, 0, settings);
         history.climate.instances = 1;
-        history.climate.short_lease = true;
+        // A process dies at every turn, and the next one has to wait for its lease.
+        history.climate.lease_life = Duration::from_secs(1);
+        history.climate.settled = false;
         let traces = Traces::new(settings, &format!("points-{number}-{trial}"))?;
         let mut reached = Vec::new();
         let plot = Plot::Points { points: &points, reached: &mut reached };

@@ -64,7 +64,25 @@ const REFUSED: &str = "select plan from replicator.purge_plan
 const LOOKED_BACK: &str = "select count(distinct resource) >= 5 from replicator.job_run
     where feed = $1 and job = 'lookback' and outcome = 'success' and began_at > $2";
 
+const DOWNLOADED: &str = "select count(*) >= 5 from replicator.resource
+    where feed = $1 and initial_download_completed_at is not null";
+
 impl Trial<'_> {
+    /// Lets the daemons download everything, while nothing moves and nothing goes wrong.
+    pub(crate) async fn download(&mut self) -> Result<(), Error> {
+        let until = Instant::now() + PATIENCE;
+        let mut connection = self.stage.connect().await?;
+        while Instant::now() < until {
+            let done = sqlx::query_scalar(DOWNLOADED).bind(FEED).fetch_one(&mut connection).await;
+            if done.map_err(sql("ask for downloads"))? {
+                break;
+            }
+            self.pass(LOOK).await?;
+        }
+        let _ = connection.close().await;
+        Ok(())
+    }
+
     /// Lets the daemons work until nothing is due; otherwise what still is.
     pub(crate) async fn come_to_rest(&mut self, healed: Moment) -> Result<Option<String>, Error> {
         let window = i64::try_from(CACHE_WINDOW.as_micros()).unwrap_or(i64::MAX);

@@ -16,6 +16,9 @@ pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(1);
 /// How far a feed's clock may be off all the time. Not scaled.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_mins(10);
 
+/// How long a lease lives, unless a fourth of it is drawn.
+pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(8);
+
 /// Which clocks are scaled, and how the program is told: a line each, for the report and `--help`.
 pub const CLOCKS: &[&str] = &[
     "cache window, overlap, margins and second reads: 4 s instead of 20 min (cache_window)",
@@ -25,7 +28,8 @@ pub const CLOCKS: &[&str] = &[
     "waits after failures: 0.2 s instead of 1 min (timing.retry_unit); blocked feeds are probed every 0.5 s instead of 15 min",
     "one request: 1 s to connect, 2 s to read, retries from 5 ms on (requests.*); silence after 429: 0.5 s instead of 5 min",
     "the feed's caches are stale for up to 3 s, its clock steps by 1 s (simulator)",
-    "not scaled: the lease (2 s, 8 s, 0.5 s), the budget's window, TCP, Postgres' limits (5 s a statement), the skew of the feed's clock",
+    "the lease: as it is (8 s, a beat of 2 s, polled every 0.5 s), or a fourth of it all (engine.lease_*)",
+    "not scaled: the budget's window, TCP, Postgres' limits (5 s a statement), the skew of the feed's clock",
 ];
 
 /// What to prove and with what.
@@ -95,19 +99,22 @@ impl Default for Settings {
 /// The configuration of one instance.
 pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, climate: &Climate) -> String {
     let Climate {
-        page_size, update_every_seconds, requests_per_5_minutes, key_paging, sweep_timestamps, ..
+        page_size,
+        update_every_seconds,
+        requests_per_5_minutes,
+        key_paging,
+        sweep_timestamps,
+        lease_life,
+        ..
     } = climate;
-    let lease = if climate.short_lease {
-        "[engine]\nlease_beat = '100ms'\nlease_life = '1s'\nlease_poll = '100ms'\n"
-    } else {
-        ""
-    };
+    let [life, beat, poll] = [1, 4, 16].map(|part| lease_life.as_millis() / part);
     let paging = if *key_paging { "key" } else { "next_link" };
     format!(
         "[database]\nurl = '{database}'\n\
          [server]\nlisten = '127.0.0.1:0'\n\
          [log]\nformat = 'json'\nfilter = 'info,spark_scheduler=debug,spark_store=debug'\n\
-         {lease}[feeds.{FEED}]\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
+         [engine]\nlease_life = '{life}ms'\nlease_beat = '{beat}ms'\nlease_poll = '{poll}ms'\n\
+         [feeds.{FEED}]\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
          page_size = {page_size}\nrequests_per_5_minutes = {requests_per_5_minutes}\n\
          update_every = '{update_every_seconds}s'\ncache_window = '{}s'\npurge_at = '*/3 * * * * *'\n\
          sweep_timestamps = {sweep_timestamps}\n\
@@ -141,6 +148,8 @@ pub(crate) struct Climate {
     /// `read committed`, or what an administrator may have set instead.
     pub(crate) isolation: &'static str,
     pub(crate) instances: usize,
-    /// Whether the lease lives for a second instead of eight: where a process dies at every turn.
-    pub(crate) short_lease: bool,
+    /// A beat is a fourth of it, a stand-by's patience a sixteenth, as it is by default.
+    pub(crate) lease_life: Duration,
+    /// Whether everything has been downloaded before the first step: then all of it falls on updates and sweeps.
+    pub(crate) settled: bool,
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often processes are looked after.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// How long after its end an instance is started again, as systemd would.
 const RESTART: Duration = Duration::from_millis(300);
 
@@ -38,6 +38,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) held_back: Vec<String>,
     /// What lasts, and until when.
     pub(crate) endings: Vec<(Instant, Ending)>,
+    /// When the last of what must come to its own end does so.
+    pub(crate) awaited: Instant,
     /// Where an instance's next start is to fail.
     pub(crate) failpoints: Vec<Option<String>>,
     /// Where commands beside the daemon are to fail.
@@ -94,6 +96,7 @@ pub(crate) async fn hold(
         outside: Vec::new(),
         held_back: Vec::new(),
         endings: Vec::new(),
+        awaited: Instant::now(),
         failpoints: vec![None; history.climate.instances],
         command_failpoint: None,
         restarts: vec![None; history.climate.instances],
@@ -118,6 +121,9 @@ impl Trial<'_> {
             Plot::Steps => {
                 for instance in &mut self.stage.instances {
                     instance.start(None)?;
+                }
+                if self.history.climate.settled {
+                    self.download().await?;
                 }
                 for step in &self.history.steps {
                     self.pass(step.after).await?;
@@ -219,6 +225,8 @@ impl Trial<'_> {
 
     /// Ends everything that goes wrong; from the answered moment on the market stands still.
     async fn heal(&mut self) -> Result<Moment, Error> {
+        // A leader that is woken before its lease is over proves nothing of the next one.
+        self.pass(self.awaited.saturating_duration_since(Instant::now())).await?;
         for (_, ending) in std::mem::take(&mut self.endings) {
             self.end(ending).await?;
         }

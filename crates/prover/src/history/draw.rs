@@ -6,11 +6,21 @@ use fastrand::Rng;
 use spark_simulator::{CommitTrouble, Fault, InTrouble, Resource, Trouble, Weather};
 
 use super::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed, Step};
-use crate::settings::{CLOCK_SKEW, Climate, Settings};
+use crate::settings::{CLOCK_SKEW, Climate, LEASE_LIFE, Settings};
 
 /// What `in (...)` and collections are asked of.
 const COLLECTIONS: [Resource; 5] =
     [Resource::Property, Resource::Member, Resource::Office, Resource::Teams, Resource::OpenHouse];
+
+/// What sweeps are about: where a list is long enough to be cut.
+const MOSTLY_LISTINGS: [Resource; 6] = [
+    Resource::Property,
+    Resource::Property,
+    Resource::Member,
+    Resource::Office,
+    Resource::Teams,
+    Resource::OpenHouse,
+];
 
 impl History {
     /// The history of a seed, as far as its first steps.
@@ -40,8 +50,12 @@ fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
         stale_caches: chance.u32(..3) == 0,
         clock_skew_seconds: pick(chance, &[0, 0, 0, skew, -skew]),
         isolation: pick(chance, &["read committed", "read committed", "repeatable read", "serializable"]),
-        instances: chance.usize(1..=settings.instances.max(1)),
-        short_lease: false,
+        // The larger of two draws: a lone instance has nobody to take its lease.
+        instances: chance
+            .usize(1..=settings.instances.max(1))
+            .max(chance.usize(1..=settings.instances.max(1))),
+        lease_life: pick(chance, &[LEASE_LIFE, LEASE_LIFE / 4]),
+        settled: chance.u32(..3) > 0,
     }
 }
 
@@ -49,12 +63,13 @@ fn deed(chance: &mut Rng, climate: &Climate, with_failpoints: bool) -> Deed {
     let instance = chance.usize(..climate.instances);
     match chance.u32(..100) {
         0..52 => Deed::Market(market(chance)),
-        52..82 => Deed::Feed(feed(chance)),
-        82..93 => Deed::Postgres(postgres(chance, instance)),
-        93..98 => Deed::Process(process(chance, instance, with_failpoints)),
-        _ => Deed::Operator(match chance.u32(..3) {
+        52..81 => Deed::Feed(feed(chance)),
+        81..91 => Deed::Postgres(postgres(chance, climate, instance)),
+        91..97 => Deed::Process(process(chance, climate, instance, with_failpoints)),
+        _ => Deed::Operator(match chance.u32(..4) {
             0 => OperatorDeed::Resync,
             1 => OperatorDeed::Lookback,
+            2 => OperatorDeed::Sweep(pick(chance, &MOSTLY_LISTINGS)),
             _ => OperatorDeed::Pause(milliseconds(chance, 200, 2_000)),
         }),
     }
@@ -81,15 +96,21 @@ fn market(chance: &mut Rng) -> MarketDeed {
         84..86 => MarketDeed::Release,
         86..88 => MarketDeed::Rewind(draw),
         _ => {
-            let what = pick(chance, &[Flicker::NewListing, Flicker::Edit, Flicker::Photos]);
-            MarketDeed::Flicker(what, draw, milliseconds(chance, 600, 2_000))
+            let what =
+                pick(chance, &[Flicker::NewListing, Flicker::NewListing, Flicker::Edit, Flicker::Photos]);
+            let patience = match what {
+                // No cache lies for longer about a set of photos than its window, counted from their stamp.
+                Flicker::Photos => milliseconds(chance, 600, 2_000),
+                Flicker::NewListing | Flicker::Edit => milliseconds(chance, 1_000, 6_000),
+            };
+            MarketDeed::Flicker(what, draw, patience)
         }
     }
 }
 
 fn feed(chance: &mut Rng) -> FeedDeed {
     match chance.u32(..100) {
-        0..78 => FeedDeed::Fault(fault(chance)),
+        0..78 => fault(chance),
         78..80 => FeedDeed::ForeignLink(pick(chance, &COLLECTIONS)),
         80..82 => FeedDeed::Redirect(pick(chance, &COLLECTIONS)),
         82..88 => FeedDeed::Weather(weather(chance), milliseconds(chance, 200, 3_000)),
@@ -101,17 +122,22 @@ fn feed(chance: &mut Rng) -> FeedDeed {
     }
 }
 
-fn fault(chance: &mut Rng) -> Fault {
+fn fault(chance: &mut Rng) -> FeedDeed {
     let resource = pick(chance, &COLLECTIONS);
     let trouble = trouble(chance);
     let (nth, times) = (chance.u64(1..4), chance.u64(1..4));
     let fault = Fault::new(trouble.clone()).nth(nth).times(times);
-    match trouble {
+    FeedDeed::Fault(match trouble {
         // Nobody can tell that an update lacks something, or that a list does whose count lies as well. So
         // what leaves records out spares the updates, and counts lie to sweeps only.
-        Trouble::NoLink => fault.unless("$filter"),
+        Trouble::NoLink => {
+            let swept = pick(chance, &MOSTLY_LISTINGS);
+            return FeedDeed::KeyListFault(swept, fault.on(swept.as_str()).unless("$filter"));
+        }
         Trouble::LeavesOut(_) | Trouble::Answer { .. } | Trouble::CountOff(_) | Trouble::NoCount => {
-            fault.matching("$select").unless("$filter")
+            let swept = pick(chance, &MOSTLY_LISTINGS);
+            let fault = fault.on(swept.as_str()).matching("$select").unless("$filter");
+            return FeedDeed::KeyListFault(swept, fault);
         }
         // Listings have a count of photos that an empty set contradicts.
         Trouble::EmptyExpansion(_) => fault.on("Property"),
@@ -119,7 +145,7 @@ fn fault(chance: &mut Rng) -> Fault {
         Trouble::NoExpansion(_) => fault.times(1),
         _ if chance.u32(..4) == 0 => fault,
         _ => fault.on(resource.as_str()),
-    }
+    })
 }
 
 fn trouble(chance: &mut Rng) -> Trouble {
@@ -174,7 +200,7 @@ fn trouble(chance: &mut Rng) -> Trouble {
     }
 }
 
-fn postgres(chance: &mut Rng, instance: usize) -> PostgresDeed {
+fn postgres(chance: &mut Rng, climate: &Climate, instance: usize) -> PostgresDeed {
     match chance.u32(..100) {
         0..8 => PostgresDeed::Restart,
         8..16 => PostgresDeed::Kill,
@@ -192,16 +218,17 @@ fn postgres(chance: &mut Rng, instance: usize) -> PostgresDeed {
                 [CommitTrouble::LostAfter, CommitTrouble::LostBefore, CommitTrouble::Delayed(delay)];
             PostgresDeed::AtCommit(instance, pick(chance, &troubles))
         }
-        80..92 => PostgresDeed::Weather(instance, weather(chance), milliseconds(chance, 200, 4_000)),
+        80..86 => PostgresDeed::CutOffLeader(beyond_the_lease(chance, climate)),
+        86..94 => PostgresDeed::Weather(instance, weather(chance), milliseconds(chance, 200, 4_000)),
         _ => PostgresDeed::Cut(instance),
     }
 }
 
-fn process(chance: &mut Rng, instance: usize, with_failpoints: bool) -> ProcessDeed {
+fn process(chance: &mut Rng, climate: &Climate, instance: usize, with_failpoints: bool) -> ProcessDeed {
     match chance.u32(..100) {
         0..25 => ProcessDeed::Kill(instance),
         25..45 => ProcessDeed::Terminate(instance),
-        45..65 => ProcessDeed::Freeze(instance, milliseconds(chance, 8_500, 10_500)),
+        45..70 => ProcessDeed::FreezeLeader(beyond_the_lease(chance, climate)),
         _ if with_failpoints => {
             ProcessDeed::FailAt { instance, point: chance.u64(..), pass: chance.u32(1..4) }
         }
@@ -216,6 +243,11 @@ fn weather(chance: &mut Rng) -> Weather {
         2 => Weather::Slow(milliseconds(chance, 20, 400)),
         _ => Weather::Drip { bytes: chance.usize(20..500), every: Duration::from_millis(5) },
     }
+}
+
+/// Longer than a lease lives, and long enough for another instance to take it.
+fn beyond_the_lease(chance: &mut Rng, climate: &Climate) -> Duration {
+    climate.lease_life + milliseconds(chance, 500, 2_500)
 }
 
 fn milliseconds(chance: &mut Rng, least: u64, most: u64) -> Duration {

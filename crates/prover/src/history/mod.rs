@@ -53,7 +53,8 @@ pub(crate) enum MarketDeed {
     Release,
     /// Older content under an older stamp.
     Rewind(u64),
-    /// A change is seen, and then a stale cache shows the state before it for a while.
+    /// Changes are seen by the program, for which they wait this long, and then a stale cache shows the state
+    /// before them for a while.
     Flicker(Flicker, u64, Duration),
 }
 
@@ -69,6 +70,8 @@ pub(crate) enum Flicker {
 #[derive(Debug, Clone)]
 pub(crate) enum FeedDeed {
     Fault(Fault),
+    /// One that lies in wait for the key list of a resource; a person orders a sweep, which meets it.
+    KeyListFault(Resource, Fault),
     /// A link to, or a redirect to, an origin that must never be asked.
     ForeignLink(Resource),
     Redirect(Resource),
@@ -98,6 +101,8 @@ pub(crate) enum PostgresDeed {
     AtCommit(usize, CommitTrouble),
     Weather(usize, Weather, Duration),
     Cut(usize),
+    /// Nothing passes between the leader and Postgres until its lease is over, and then all that was under way.
+    CutOffLeader(Duration),
 }
 
 /// To an instance.
@@ -105,8 +110,8 @@ pub(crate) enum PostgresDeed {
 pub(crate) enum ProcessDeed {
     Kill(usize),
     Terminate(usize),
-    /// Stopped for longer than its lease lives, and woken again.
-    Freeze(usize, Duration),
+    /// The leader is stopped for longer than its lease lives, and woken again.
+    FreezeLeader(Duration),
     /// Killed and started so that it kills itself at this point, passed for the nth time.
     FailAt {
         instance: usize,
@@ -120,6 +125,7 @@ pub(crate) enum ProcessDeed {
 pub(crate) enum OperatorDeed {
     Resync,
     Lookback,
+    Sweep(Resource),
     Pause(Duration),
 }
 
@@ -143,7 +149,9 @@ impl Deed {
     pub(crate) fn kind(&self) -> String {
         let (room, whole) = match self {
             Self::Market(deed) => ("market", format!("{deed:?}")),
-            Self::Feed(FeedDeed::Fault(fault)) => ("feed", fault.name().to_owned()),
+            Self::Feed(FeedDeed::Fault(fault) | FeedDeed::KeyListFault(_, fault)) => {
+                ("feed", fault.name().to_owned())
+            }
             Self::Feed(deed) => ("feed", format!("{deed:?}")),
             Self::Postgres(deed) => ("postgres", format!("{deed:?}")),
             Self::Process(deed) => ("process", format!("{deed:?}")),

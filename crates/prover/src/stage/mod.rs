@@ -126,6 +126,17 @@ impl Stage {
         Ok(connection)
     }
 
+    /// The instance that took the lease last; the first as long as none did.
+    pub(crate) async fn leader(&self) -> Result<usize, Error> {
+        let mut connection = self.connect().await?;
+        let taken = "select writer::text from prover.lease_taken order by epoch desc limit 1";
+        let writer: Option<String> =
+            sqlx::query_scalar(taken).fetch_optional(&mut connection).await.map_err(sql("ask who leads"))?;
+        let _ = connection.close().await;
+        let mut numbers = 0..self.instances.len();
+        Ok(numbers.find(|number| writer.as_deref() == Some(Lane::role(*number).as_str())).unwrap_or(0))
+    }
+
     /// Makes another token the right one, and writes it to the instances' file.
     pub(crate) fn issue_token(&self, token: &str) -> Result<(), Error> {
         self.simulator.set_token(token);
