@@ -4,12 +4,12 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     Error,
@@ -35,26 +35,33 @@ pub async fn prove(
     let began = Instant::now();
     let settings = Arc::new(settings);
     let next = Arc::new(AtomicU64::new(settings.seeds.start));
-    let over = Arc::new(AtomicBool::new(false));
+    let over = watch::Sender::new(false);
     let seeds = settings.seeds.end.saturating_sub(settings.seeds.start);
     let mut lanes = JoinSet::new();
     for _ in 0..u64::try_from(settings.lanes).unwrap_or(1).min(seeds).max(1) {
-        let (settings, next, over) = (Arc::clone(&settings), Arc::clone(&next), Arc::clone(&over));
+        let (settings, next, over) = (Arc::clone(&settings), Arc::clone(&next), over.clone());
         let progress = Arc::clone(&progress);
         lanes.spawn(async move {
             let mut lane = Lane::open(&settings).await?;
             let mut done = Vec::new();
+            let mut ended = over.subscribe();
             loop {
                 let seed = next.fetch_add(1, Ordering::SeqCst);
-                if seed >= settings.seeds.end || over.load(Ordering::SeqCst) {
+                if seed >= settings.seeds.end || *ended.borrow() {
                     return Ok::<_, Error>(done);
                 }
-                let report = try_seed(&settings, seed, &lane).await;
+                let report = tokio::select! {
+                    report = try_seed(&settings, seed, &lane) => report,
+                    _ = ended.wait_for(|ended| *ended) => return Ok(done),
+                };
                 progress(&report);
                 match report.outcome {
                     Outcome::Held => {}
-                    Outcome::Broken(_) => {
-                        over.fetch_or(settings.stop_at_first, Ordering::SeqCst);
+                    Outcome::Broken(ref failure) => {
+                        over.send_if_modified(|over| {
+                            *over |= settings.stop_at_first && failure.certain().is_some();
+                            *over
+                        });
                     }
                     // Whatever broke the lane's server, the next seed gets a new one.
                     Outcome::NotTried { .. } => lane = Lane::open(&settings).await?,

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{history::History, judge::Accusation};
+use crate::{
+    history::History,
+    judge::{self, Accusation},
+};
 
 /// The whole of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -108,6 +111,13 @@ impl Figures {
 }
 
 impl Failure {
+    /// The first accusation that a slow machine does not excuse: what has not come to rest in time differs, too.
+    pub fn certain(&self) -> Option<&(String, String)> {
+        let restless = self.accusations.iter().any(|(promise, _)| promise == judge::REST);
+        let excused = |promise: &str| promise == judge::REST || restless && promise == judge::EQUAL;
+        self.accusations.iter().find(|(promise, _)| !excused(promise))
+    }
+
     /// What was accused after these steps.
     pub(crate) fn new(
         accusations: &[Accusation],

@@ -57,7 +57,7 @@ pub struct Settings {
     pub keep: Option<PathBuf>,
     /// Whether the shortest failing prefix is looked for.
     pub shrink: bool,
-    /// Whether the first failure ends it all.
+    /// Whether the first failure that is [certain](crate::Failure::certain) ends it all.
     pub stop_at_first: bool,
 }
 

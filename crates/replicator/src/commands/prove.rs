@@ -153,10 +153,8 @@ mod sabotage {
         for breakage in spark_domain::Breakage::ALL {
             let settings = Settings { shrink: false, stop_at_first: true, ..settings.clone() };
             let report = prove(broken(settings, Some(breakage)), Arc::new(|_| {}), stop.cancelled()).await?;
-            let found = report.broken().next().and_then(|seed| match &seed.outcome {
-                spark_prover::Outcome::Broken(failure) => {
-                    failure.accusations.first().map(|first| (seed.seed, first))
-                }
+            let found = report.broken().find_map(|seed| match &seed.outcome {
+                spark_prover::Outcome::Broken(failure) => Some((seed.seed, failure.certain()?)),
                 spark_prover::Outcome::Held | spark_prover::Outcome::NotTried { .. } => None,
             });
             let (tried, seconds) = (report.seeds.len(), report.seconds);
