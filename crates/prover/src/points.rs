@@ -29,9 +29,11 @@ use crate::{
 };
 
 /// How long a point may take to be reached.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// From one occasion to the next.
 const OCCASION: Duration = Duration::from_millis(150);
+/// Open houses that leave at a time, so that their plan waits for an approval.
+const A_GUARD_MINDS: u32 = 12;
 /// What an upgrade to a version with more typed columns finds; the witness looks away.
 const UPGRADE: &str = "set session_replication_role = replica; update mls.member set member_full_name = null; \
                        update replicator.resource set columns_version = columns_version - 1 where resource = 'Member'";
@@ -133,10 +135,10 @@ impl Trial<'_> {
                 if Instant::now() > until {
                     break;
                 }
-                if point.starts_with("release_lease") && occasion % 20 == 19 {
-                    self.stage.instances[0].signal(Signal::TERM);
+                if occasion % 20 == 19 {
+                    self.begin_again(point).await?;
                 }
-                self.give_occasion(occasion).await?;
+                self.give_occasion(point, occasion).await?;
             }
             self.command_failpoint = None;
             self.failpoints[0] = None;
@@ -151,6 +153,22 @@ impl Trial<'_> {
         }
         if point.starts_with("save_metadata") {
             self.ask_of_postgres("delete from replicator.metadata").await?;
+        }
+        if point.starts_with("set_key_form") {
+            self.ask_of_postgres("update replicator.resource set key_form = null").await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the program, where a point is come to only then, or only at the next start.
+    async fn begin_again(&mut self, point: &str) -> Result<(), Error> {
+        if point.starts_with("release_lease") {
+            self.stage.instances[0].signal(Signal::TERM);
+        }
+        if point.starts_with("set_configuration") {
+            // What a kill kept from being noted, a second change has taken back.
+            self.prepare(point).await?;
+            self.stage.instances[0].signal(Signal::KILL);
         }
         Ok(())
     }
@@ -169,7 +187,7 @@ impl Trial<'_> {
     }
 
     /// Something that makes the program write in one of its many ways.
-    async fn give_occasion(&mut self, occasion: u64) -> Result<(), Error> {
+    async fn give_occasion(&mut self, point: &str, occasion: u64) -> Result<(), Error> {
         let draw = occasion.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let market = Deed::Market;
         let fault = |trouble| Deed::Feed(FeedDeed::Fault(Fault::new(trouble)));
@@ -178,11 +196,17 @@ impl Trial<'_> {
             1 => market(MarketDeed::Flicker(Flicker::Photos, draw, Duration::from_millis(600))),
             2 => market(MarketDeed::Withdraw(Resource::Property, vec![draw, draw >> 3])),
             3 => market(MarketDeed::Rewind(draw)),
+            // So many that those which leave again are more than the guard lets through.
+            4 if point.starts_with("approve_plan") => {
+                let world = self.stage.simulator.world().clone();
+                (0..A_GUARD_MINDS).for_each(|_| drop(world.announce_open_house()));
+                market(MarketDeed::List(3))
+            }
             4 => market(MarketDeed::List(3)),
             // More than the guard lets through at once: a plan that waits for an approval.
             5 => market(MarketDeed::Withdraw(
                 Resource::OpenHouse,
-                (0..12).map(|n| draw.rotate_left(n)).collect(),
+                (0..A_GUARD_MINDS).map(|n| draw.rotate_left(n)).collect(),
             )),
             6 => Deed::Operator(OperatorDeed::Pause(Duration::from_millis(300))),
             7 => Deed::Feed(FeedDeed::Refuse(Some(Duration::from_millis(1_500)))),
@@ -201,6 +225,12 @@ impl Trial<'_> {
                 self.approve().await?;
                 return self.ask_of_postgres(UPGRADE).await;
             }
+            // What shows once no update asks for its time any more is missed by a sweep alone.
+            15 if point.starts_with("add_rereads") => match occasion / 16 % 4 {
+                0 => market(MarketDeed::HoldBack),
+                3 => market(MarketDeed::Release),
+                _ => return Ok(()),
+            },
             _ => Deed::Feed(FeedDeed::StepClock { forward: draw.is_multiple_of(2) }),
         };
         self.act(&deed).await
