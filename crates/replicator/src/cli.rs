@@ -310,10 +310,10 @@ pub(crate) struct Prove {
     #[cfg(feature = "failpoints")]
     #[arg(long)]
     pub(crate) points: bool,
-    /// Instead of proving the program: break each of its promises in turn, and see that the seeds find it out
+    /// Instead of proving the program: break these of its promises in turn, or all, and see that the seeds find it out
     #[cfg(feature = "breakages")]
-    #[arg(long, conflicts_with = "breakage")]
-    pub(crate) breakages: bool,
+    #[arg(long, value_name = "WORD", num_args = 0.., conflicts_with = "breakage", value_parser = str::parse::<spark_domain::Breakage>)]
+    pub(crate) breakages: Option<Vec<spark_domain::Breakage>>,
     /// Break this one promise
     #[cfg(feature = "breakages")]
     #[arg(long, value_name = "WORD", value_parser = str::parse::<spark_domain::Breakage>)]

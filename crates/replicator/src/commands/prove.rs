@@ -46,8 +46,8 @@ async fn try_all(settings: Settings, arguments: &Prove, shutdown: &Shutdown) -> 
         return sabotage::kill_at_every_point(settings, arguments, stop).await;
     }
     #[cfg(feature = "breakages")]
-    if arguments.breakages {
-        return sabotage::break_every_promise(&settings, stop).await;
+    if let Some(breakages) = &arguments.breakages {
+        return sabotage::break_promises(&settings, breakages, stop).await;
     }
     #[cfg(feature = "breakages")]
     let settings = sabotage::broken(settings, arguments.breakage);
@@ -145,14 +145,16 @@ mod sabotage {
 
     /// A prover that never fails proves nothing: each promise is broken in turn, and the seeds must find it out.
     #[cfg(feature = "breakages")]
-    pub(super) async fn break_every_promise(
+    pub(super) async fn break_promises(
         settings: &Settings,
+        breakages: &[spark_domain::Breakage],
         stop: &CancellationToken,
     ) -> anyhow::Result<Exit> {
         let mut all_found = true;
-        for breakage in spark_domain::Breakage::ALL {
+        let all = spark_domain::Breakage::ALL;
+        for breakage in if breakages.is_empty() { all.as_slice() } else { breakages } {
             let settings = Settings { shrink: false, stop_at_first: true, ..settings.clone() };
-            let report = prove(broken(settings, Some(breakage)), Arc::new(|_| {}), stop.cancelled()).await?;
+            let report = prove(broken(settings, Some(*breakage)), Arc::new(|_| {}), stop.cancelled()).await?;
             let found = report.broken().find_map(|seed| match &seed.outcome {
                 spark_prover::Outcome::Broken(failure) => Some((seed.seed, failure.certain()?)),
                 spark_prover::Outcome::Held | spark_prover::Outcome::NotTried { .. } => None,
