@@ -229,7 +229,7 @@ impl Trial<'_> {
             }
             PostgresDeed::Cut(instance) => self.stage.postgres[*instance].cut(),
             PostgresDeed::CutOffLeader(time) => {
-                let leader = self.stage.leader().await?;
+                let (leader, _) = self.stage.leader().await?;
                 self.stage.postgres[leader].set(Weather::Silent);
                 self.until_over(*time, Ending::PostgresClears(leader));
             }
@@ -251,7 +251,7 @@ impl Trial<'_> {
             ProcessDeed::Kill(number) => self.stage.instances[*number].signal(Signal::KILL),
             ProcessDeed::Terminate(number) => self.stage.instances[*number].signal(Signal::TERM),
             ProcessDeed::FreezeLeader(time) => {
-                let leader = self.stage.leader().await?;
+                let (leader, _) = self.stage.leader().await?;
                 self.stage.instances[leader].signal(Signal::STOP);
                 self.until_over(*time, Ending::Wakes(leader));
             }

@@ -16,6 +16,7 @@ mod act;
 mod flicker;
 mod trial;
 mod rest;
+mod succession;
 mod judge;
 mod shrink;
 mod points;

@@ -136,6 +136,8 @@ impl Trial<'_> {
         self.figures.chaos_seconds = began.elapsed().as_secs_f64();
         if let Some(restless) = self.come_to_rest(healed).await? {
             self.accuse(judge::REST, restless);
+        } else {
+            self.succeed().await?;
         }
         self.figures.rest_seconds = began.elapsed().as_secs_f64() - self.figures.chaos_seconds;
         self.stop().await?;

@@ -19,6 +19,7 @@ pub(crate) const CLAIMS: &str = "no clock claims more than is true";
 pub(crate) const FORWARD: &str = "an older copy never replaces a newer one";
 pub(crate) const NO_EMPTY_WRITES: &str = "equal content is not written";
 pub(crate) const ONE_WRITER: &str = "only the holder of the lease writes";
+pub(crate) const SUCCESSION: &str = "another instance takes over in time";
 pub(crate) const COMPLETE: &str = "only a complete key list is believed";
 pub(crate) const BUDGET: &str = "the budget is never exceeded";
 pub(crate) const ORIGIN: &str = "the token goes to its own origin only";

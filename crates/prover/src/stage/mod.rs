@@ -126,15 +126,16 @@ impl Stage {
         Ok(connection)
     }
 
-    /// The instance that took the lease last; the first as long as none did.
-    pub(crate) async fn leader(&self) -> Result<usize, Error> {
+    /// The instance that took the lease last, and its epoch; the first instance as long as none did.
+    pub(crate) async fn leader(&self) -> Result<(usize, i64), Error> {
         let mut connection = self.connect().await?;
-        let taken = "select writer::text from prover.lease_taken order by epoch desc limit 1";
-        let writer: Option<String> =
-            sqlx::query_scalar(taken).fetch_optional(&mut connection).await.map_err(sql("ask who leads"))?;
+        let last = "select writer::text, epoch from prover.lease_taken order by epoch desc limit 1";
+        let taken: Option<(String, i64)> =
+            sqlx::query_as(last).fetch_optional(&mut connection).await.map_err(sql("ask who leads"))?;
         let _ = connection.close().await;
-        let mut numbers = 0..self.instances.len();
-        Ok(numbers.find(|number| writer.as_deref() == Some(Lane::role(*number).as_str())).unwrap_or(0))
+        let (writer, epoch) = taken.unwrap_or_default();
+        let leader = (0..self.instances.len()).find(|number| Lane::role(*number) == writer);
+        Ok((leader.unwrap_or(0), epoch))
     }
 
     /// Makes another token the right one, and writes it to the instances' file.
