@@ -142,7 +142,7 @@ pub fn unanswered(known: &Known) -> Verdict {
         wanted,
         fetched: known.fetched.clone(),
         due: Due::AfterSweep,
-        tries: known.tries + 1,
+        tries: known.tries,
     }
 }
 

@@ -103,6 +103,18 @@ fn a_set_of_a_parent_that_truly_went_back_replaces_a_newer_one() {
 }
 
 #[test]
+fn an_expansion_is_not_taken_for_absent_because_its_parent_did_not_answer() {
+    let served = answer(0, 2, "");
+    let mut known = known(Some(&served), None, 0);
+    for _ in 0..5 {
+        known.tries = unanswered(&known).tries;
+    }
+    let record = read(&served);
+    let verdict = judge(&known, &record.fingerprint, None, at(60), at(60), WINDOW);
+    assert_eq!((verdict.fetched, verdict.due), (None, Due::At(at(80))));
+}
+
+#[test]
 fn a_photo_that_changes_between_the_two_reads_becomes_the_wanted_state() {
     let (listed, changed) = (answer(0, 1, ""), answer(30, 2, &photos(2)));
     let verdict = judged(&known(Some(&listed), None, 1), &changed, 60);
