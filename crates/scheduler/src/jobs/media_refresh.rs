@@ -27,7 +27,7 @@ const FIRST_PARENTS: u32 = 50;
 /// One parent whose relations are wanted.
 struct Wanted {
     key: RecordKey,
-    /// The ModificationTimestamp of the copy that we hold, on the fill walk.
+    /// The ModificationTimestamp of the copy that we hold.
     modified_at: Option<Timestamp>,
     relations: Vec<(Relation, Known)>,
 }
@@ -131,7 +131,7 @@ async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
         .into_iter()
         .map(|parent| Wanted {
             key: parent.key,
-            modified_at: None,
+            modified_at: parent.modified_at,
             relations: parent
                 .relations
                 .into_iter()

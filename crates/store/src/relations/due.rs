@@ -18,18 +18,23 @@ static UNFETCHED: ByResource = ByResource::new(
     0,
 );
 
-pub(super) static PER_TABLE: [&ByResource; 1] = [&UNFETCHED];
+/// The inner limit lets the index end the search: a long queue is not sorted for every batch.
+static DUE: ByResource = ByResource::new(
+    "with oldest as (select key, due_at from replicator.relation_set where feed = $1 and resource = $2 \
+         and due_at <= clock_timestamp() and relation = any($4) order by due_at limit $3 * 4), \
+     due as (select key, min(due_at) as first from oldest group by key order by first, key limit $3) \
+     select state.key, held.modified_at, state.relation, state.wanted, state.wanted_newest, state.fetched, \
+         state.fetched_newest, state.tries \
+     from due join replicator.relation_set as state on state.feed = $1 and state.resource = $2 \
+         and state.key = due.key and state.due_at <= clock_timestamp() and state.relation = any($4) \
+     left join {table} as held on held.feed = $1 and held.key = due.key \
+     order by due.first, state.key, state.relation",
+    0,
+);
+
+pub(super) static PER_TABLE: [&ByResource; 2] = [&UNFETCHED, &DUE];
 
 sql! {
-    // The inner limit lets the index end the search: a long queue is not sorted for every batch.
-    DUE = "with oldest as (select key, due_at from replicator.relation_set where feed = $1 and resource = $2 \
-            and due_at <= clock_timestamp() and relation = any($4) order by due_at limit $3 * 4), \
-        due as (select key, min(due_at) as first from oldest group by key order by first, key limit $3) \
-        select state.key, state.relation, state.wanted, state.wanted_newest, state.fetched, state.fetched_newest, \
-            state.tries \
-        from due join replicator.relation_set as state on state.feed = $1 and state.resource = $2 \
-            and state.key = due.key and state.due_at <= clock_timestamp() and state.relation = any($4) \
-        order by due.first, state.key, state.relation";
     NEXT = "select min(due_at) from replicator.relation_set \
         where feed = $1 and resource = $2 and relation = any($3)";
     // What the feed has switched off waits for nobody.
@@ -54,6 +59,8 @@ pub struct UnfetchedRelations {
 pub struct DueRelations {
     /// The record.
     pub key: RecordKey,
+    /// The ModificationTimestamp of the copy that we hold.
+    pub modified_at: Option<Timestamp>,
     /// What to ask for.
     pub relations: Vec<DueRelation>,
 }
@@ -84,7 +91,8 @@ pub struct RelationQueue {
     pub oldest_due_at: Option<Timestamp>,
 }
 
-type Row = (String, String, String, Option<Timestamp>, Option<String>, Option<Timestamp>, i32);
+type Row =
+    (String, Option<Timestamp>, String, String, Option<Timestamp>, Option<String>, Option<Timestamp>, i32);
 
 impl Store {
     /// What is due of these relations, oldest first, for at most `limit` records.
@@ -97,7 +105,7 @@ impl Store {
     ) -> Result<Vec<DueRelations>, Error> {
         self.observed("relations", async {
             let mut unit = self.unit().await?;
-            let rows: Vec<Row> = sqlx::query_as(DUE)
+            let rows: Vec<Row> = sqlx::query_as(DUE.of(resource))
                 .bind(feed.as_str())
                 .bind(resource.as_str())
                 .bind(limit)
@@ -185,12 +193,12 @@ fn words(relations: &[Relation]) -> Vec<&'static str> {
 
 fn grouped(rows: Vec<Row>) -> Result<Vec<DueRelations>, Error> {
     let mut grouped: Vec<DueRelations> = Vec::new();
-    for (key, relation, wanted, wanted_newest, fetched, fetched_newest, tries) in rows {
+    for (key, modified_at, relation, wanted, wanted_newest, fetched, fetched_newest, tries) in rows {
         let relation = text::relation(&relation)?;
         let due = DueRelation { relation, wanted, wanted_newest, fetched, fetched_newest, tries };
         match grouped.last_mut() {
             Some(last) if last.key.as_str() == key => last.relations.push(due),
-            _ => grouped.push(DueRelations { key: text::key(&key)?, relations: vec![due] }),
+            _ => grouped.push(DueRelations { key: text::key(&key)?, modified_at, relations: vec![due] }),
         }
     }
     Ok(grouped)

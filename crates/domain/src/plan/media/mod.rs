@@ -12,6 +12,8 @@ use chrono::TimeDelta;
 use crate::record::{RelationMember, RelationSet};
 use crate::{Breakage, Fingerprint, Relation, Timestamp};
 
+/// Reads of a state that is what the feed shows.
+const MOST_READS: i32 = 2;
 /// Reads that may come to nothing (an absent or incomplete set) before a state is put to rest.
 const MOST_TRIES: i32 = 3;
 
@@ -24,8 +26,8 @@ pub struct Known {
     pub fetched: Option<(String, Option<Timestamp>)>,
     /// Reads so far for this wanted state.
     pub tries: i32,
-    /// Where nothing is wanted yet: the ModificationTimestamp of the parent that we hold, and of the one in the
-    /// answer. A cache may answer with a parent older than ours.
+    /// The ModificationTimestamp of the parent that we hold, and of the one in the answer. A cache may answer with
+    /// a parent older than ours.
     pub parent: Option<(Timestamp, Timestamp)>,
 }
 
@@ -79,7 +81,10 @@ pub fn judge(
 ) -> Verdict {
     let wanted_newest = known.wanted.as_ref().and_then(|(_, newest)| *newest);
     let stale_parent = known.parent.is_some_and(|(ours, theirs)| theirs < ours);
-    let older = stale_parent || known.wanted.is_some() && state.is_older_than(wanted_newest);
+    let older = match known.wanted {
+        None => stale_parent,
+        Some(_) => state.is_older_than(wanted_newest),
+    };
     let mine = (state.text.clone(), state.newest);
     let moved = known.wanted.as_ref().is_some_and(|(text, _)| *text != mine.0);
     let wanted = match &known.wanted {
@@ -113,11 +118,17 @@ pub fn judge(
         return Verdict { replace: true, fetched: Some(wanted.clone()), wanted, due: Due::AtRest, tries };
     }
 
+    // A relation was read between an edit and its taking back, and the record never was: what is wanted is nobody's
+    // state. By now a read after the cache window and one after a complete sweep agree with the copy that we hold.
+    let never_held = known.parent.is_some_and(|(ours, theirs)| theirs >= ours);
+    if older && never_held && known.tries >= MOST_READS {
+        return Verdict { replace: true, wanted: mine.clone(), fetched: Some(mine), due: Due::AtRest, tries };
+    }
     // A parent that truly went back wants an older state than the one we have: then the older set is the right one.
     let is_wanted = known.wanted.is_some() && !moved;
     let behind_ours = known.fetched.as_ref().is_some_and(|(_, newest)| state.is_older_than(*newest));
     if behind_ours && !is_wanted {
-        return keep(if tries < 2 { Due::At(now + cache_window) } else { Due::AfterSweep });
+        return keep(if tries < MOST_READS { Due::At(now + cache_window) } else { Due::AfterSweep });
     }
     let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;
     // A stamp from the future must not put the second read off until then.
@@ -125,8 +136,8 @@ pub fn judge(
     let fresh = settles_in.filter(|left| *left > TimeDelta::zero());
     // Two reads a change: what is still odd after the second is how the feed is.
     let due = match (older, fewer, fresh) {
-        (true, _, _) if tries >= 2 => Due::AfterSweep,
-        _ if tries >= 2 => Due::AtRest,
+        (true, _, _) if tries >= MOST_READS => Due::AfterSweep,
+        _ if tries >= MOST_READS => Due::AtRest,
         (false, false, Some(left)) => Due::At(now + left),
         (false, false, None) => Due::AtRest,
         _ => Due::At(now + cache_window),
@@ -134,7 +145,8 @@ pub fn judge(
     Verdict { replace: true, wanted, fetched: Some(mine), due, tries }
 }
 
-/// What becomes of a relation whose parent did not answer: it waits for a sweep to say that the parent lives.
+/// What becomes of a relation whose parent did not answer: it waits for a sweep to say that the parent lives. That
+/// counts for nothing: of a set that was never looked for, one look does not say that this role has none.
 pub fn unanswered(known: &Known) -> Verdict {
     let wanted = known.wanted.clone().unwrap_or_default();
     Verdict {

@@ -103,6 +103,20 @@ fn a_set_of_a_parent_that_truly_went_back_replaces_a_newer_one() {
 }
 
 #[test]
+fn a_state_that_was_taken_back_before_we_held_it_is_not_wanted_for_ever() {
+    let (seen, taken_back) = (answer(10, 3, ""), answer(0, 2, &photos(2)));
+    let level = |tries| Known { parent: Some((at(0), at(0))), ..known(Some(&seen), Some(&seen), tries) };
+    let second = judged(&level(1), &taken_back, 40);
+    assert_eq!((second.replace, second.due), (false, Due::AfterSweep));
+    let third = judged(&level(second.tries), &taken_back, 80);
+    assert_eq!((third.replace, third.due), (true, Due::AtRest));
+    assert_eq!(third.fetched, Some(third.wanted));
+    let ahead = Known { parent: Some((at(10), at(0))), ..level(second.tries) };
+    let stale = judged(&ahead, &taken_back, 80);
+    assert_eq!((stale.replace, stale.due), (false, Due::AfterSweep), "our copy is of the newer state");
+}
+
+#[test]
 fn an_expansion_is_not_taken_for_absent_because_its_parent_did_not_answer() {
     let served = answer(0, 2, "");
     let mut known = known(Some(&served), None, 0);
