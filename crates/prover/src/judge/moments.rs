@@ -257,7 +257,13 @@ pub(super) async fn short_lists(
         let fresh = chronicle.records(resource).filter(|(_, versions)| {
             versions.iter().any(|version| version.latest >= from && version.earliest <= to)
         });
-        if missing.len() > fresh.count().max(10) {
+        // What left after it was listed, or counted, hides as many that were left out.
+        let left = chronicle.records(resource).filter(|(_, versions)| {
+            versions
+                .iter()
+                .any(|version| version.stamp.is_none() && version.latest >= from && version.earliest <= to)
+        });
+        if missing.len() > fresh.count().max(10) + left.count() {
             found.push(format!(
                 "sweep {sweep} of {name} from {began} to {at} was taken for complete and lacked {} living records",
                 missing.len()
