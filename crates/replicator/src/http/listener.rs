@@ -159,8 +159,11 @@ impl AsyncRead for Client {
         if self.head.take(&buf.filled()[before..], largest)? {
             if largest == LARGEST_HEAD {
                 self.place.request().is_complete();
+                self.wait_for(SILENCE);
+            } else {
+                // Its body is still to come.
+                self.wait_for(HEAD);
             }
-            self.wait_for(SILENCE);
         } else if began {
             self.wait_for(HEAD);
         }
@@ -176,6 +179,11 @@ impl AsyncWrite for Client {
     ) -> Poll<io::Result<usize>> {
         self.poll_limits(context)?;
         self.place.is_answered();
+        if self.largest > LARGEST_HEAD {
+            // Its body counted as the begin of another request; the next one is still to come.
+            self.head = Head::default();
+            self.wait_for(SILENCE);
+        }
         pin!(&mut self.stream).poll_write(context, buf)
     }
 
@@ -242,6 +250,30 @@ mod tests {
         }
         assert_eq!(answer.await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() < HEAD, "its own patience ended before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_answered_may_be_silent_until_its_next_request_though_it_sent_a_body() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut served, _) = Bounded::with_bodies(listener, 4, 1_000).accept().await;
+        let mut got = [0; 64];
+        for part in [&b"POST / HTTP/1.1\r\n\r\n"[..], b"a body"] {
+            client.write_all(part).await.unwrap();
+            assert_eq!(served.read(&mut got).await.unwrap(), part.len());
+        }
+        served.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        tokio::time::advance(HEAD * 2).await;
+        client.write_all(b"POST").await.unwrap();
+        assert_eq!(served.read(&mut got).await.unwrap(), 4);
+        // But a body that never ends is cut off as a head is.
+        client.write_all(b" / HTTP/1.1\r\n\r\nx").await.unwrap();
+        let began = Instant::now();
+        while served.read(&mut got).await.is_ok() {
+            client.write_all(b"x").await.unwrap();
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(began.elapsed() < HEAD + Duration::from_secs(3), "{:?}", began.elapsed());
     }
 
     #[test]
