@@ -75,7 +75,7 @@ impl Proofs {
         });
         let (key, known) = &self.bearer;
         let borne = hmac::verify(key, token.unwrap_or_default().as_bytes(), known.as_ref()).is_ok();
-        (signed | !self.must_sign) & (borne | !self.must_bear) & (self.must_sign | self.must_bear)
+        (signed || !self.must_sign) && (borne || !self.must_bear) && (self.must_sign || self.must_bear)
     }
 }
 
