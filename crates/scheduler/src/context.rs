@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use spark_domain::job::Priority;
-use spark_domain::walk::Paging;
+use spark_domain::walk::{Paging, Position};
 use spark_domain::{FeedName, Job, Query, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
 use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
@@ -248,7 +248,8 @@ impl FeedContext {
         let resource = request.query.resource;
         let plain = Query { count: false, ..request.query.clone() };
         let uncounted = PageRequest { query: &plain, ..*request };
-        if !request.query.count {
+        // Only a first page is asked for its count: what a link is refused for is another matter.
+        if !request.query.count || *request.position != Position::Start {
             return self.ask_once(request, priority).await;
         }
         if lock(&self.uncountable).contains(&resource) {
