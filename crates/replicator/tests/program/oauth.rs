@@ -154,8 +154,8 @@ async fn a_browser_that_comes_back_to_this_machine_is_caught_and_no_other() {
     assert!(code == Some(0) && said.contains("is signed in"), "{said}");
 
     let refused = Login::start(&stage, &["--listen"]);
-    let (_, state) = refused.address.rsplit_once("state=").unwrap();
-    assert_eq!(status_of(&format!("{back}?error=access_denied&state={state}")), "403");
+    let (_, sent_along) = refused.address.rsplit_once("state=").unwrap();
+    assert_eq!(status_of(&format!("{back}?error=access_denied&state={sent_along}")), "403");
     let (code, said) = refused.end();
     assert!(code == Some(77) && said.contains("the sign-in was refused: access_denied"), "{said}");
 }
