@@ -271,10 +271,6 @@ pub(crate) struct Simulate {
 }
 
 #[derive(Debug, Args)]
-#[cfg_attr(
-    all(feature = "failpoints", feature = "breakages"),
-    expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")
-)]
 pub(crate) struct Prove {
     /// The seeds to try, the last one not included; a number alone is one seed
     #[arg(long, default_value = "0..20", value_name = "A..B", value_parser = seeds)]
