@@ -5,6 +5,8 @@
 const DIALECT: spark_simulator::Dialect = spark_simulator::Dialect::Spark;
 
 mod harness;
+#[cfg(feature = "breakages")]
+mod breakages;
 mod download;
 mod update;
 mod media;
