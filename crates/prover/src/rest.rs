@@ -5,13 +5,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use spark_simulator::Resource;
 use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use crate::{
     Error,
     chronicle::Moment,
-    settings::{CACHE_WINDOW, FEED},
+    settings::{CACHE_WINDOW, FEED, followed},
     sql,
     trial::Trial,
 };
@@ -30,14 +31,17 @@ const RESTLESS: &str = "
         union all select 'Member', max(written_at) from mls.member union all select 'Office', max(written_at) from mls.office
         union all select 'Teams', max(written_at) from mls.team union all select 'OpenHouse', max(written_at) from mls.open_house)
     select job || ' of ' || resource || ' has not succeeded' from wanted w
-    where not exists (select from replicator.job_run r where r.feed = $1 and r.resource = w.resource and r.job = w.job
+    where w.resource = any($4)
+    and not exists (select from replicator.job_run r where r.feed = $1 and r.resource = w.resource and r.job = w.job
                       and r.outcome = 'success' and r.began_at > $2)
     -- A run may go on with a sweep that began before it, and a sweep spares what was written shortly before that.
     union all select 'no sweep of ' || resource || ' tells of all that was written' from written w
-    where not exists (select from prover.sweep_completed s where s.resource = w.resource and s.began_at > $2
+    where w.resource = any($4)
+    and not exists (select from prover.sweep_completed s where s.resource = w.resource and s.began_at > $2
                       and s.began_at > coalesce(w.at, $2) + $3)
     union all select 'the media of ' || resource || ' was never filled' from (values ('Property'), ('Member'), ('Office')) r (resource)
-        where not exists (select from replicator.checkpoint c where c.feed = $1 and c.resource = r.resource
+        where r.resource = any($5)
+        and not exists (select from replicator.checkpoint c where c.feed = $1 and c.resource = r.resource
                           and c.job = 'media_refresh' and c.walk_position = 'end')
     union all select format('%s of %s %s is due%s, wanted for %s, fetched for %s, after %s tries', relation, resource, key,
                             case when after_sweep then ' after the next sweep' end, wanted, fetched, tries)
@@ -61,10 +65,10 @@ const RESTLESS: &str = "
 const REFUSED: &str = "select plan from replicator.purge_plan
     where feed = $1 and state = 'open' and refusal is not null and cardinality(keys) > 0
         and (approval_expires_at is null or approval_expires_at < clock_timestamp()) and created_at > $2";
-const LOOKED_BACK: &str = "select count(distinct resource) >= 5 from replicator.job_run
+const LOOKED_BACK: &str = "select count(distinct resource) >= $3 from replicator.job_run
     where feed = $1 and job = 'lookback' and outcome = 'success' and began_at > $2";
 
-const DOWNLOADED: &str = "select count(*) >= 5 from replicator.resource
+const DOWNLOADED: &str = "select count(*) >= $2 from replicator.resource
     where feed = $1 and initial_download_completed_at is not null";
 
 impl Trial<'_> {
@@ -73,7 +77,11 @@ impl Trial<'_> {
         let until = Instant::now() + PATIENCE;
         let mut connection = self.stage.connect().await?;
         while Instant::now() < until {
-            let done = sqlx::query_scalar(DOWNLOADED).bind(FEED).fetch_one(&mut connection).await;
+            let done = sqlx::query_scalar(DOWNLOADED)
+                .bind(FEED)
+                .bind(self.followed())
+                .fetch_one(&mut connection)
+                .await;
             if done.map_err(sql("ask for downloads"))? {
                 break;
             }
@@ -81,6 +89,11 @@ impl Trial<'_> {
         }
         let _ = connection.close().await;
         Ok(())
+    }
+
+    /// How many resources are followed by updates.
+    fn followed(&self) -> i64 {
+        i64::try_from(followed(self.stage.climate.dialect).len()).unwrap_or(i64::MAX)
     }
 
     /// Lets the daemons work until nothing is due; otherwise what still is.
@@ -91,11 +104,19 @@ impl Trial<'_> {
         self.pass(CACHE_WINDOW + Duration::from_millis(100)).await?;
         let mut connection = self.stage.connect().await?;
         let mut asked = BTreeMap::new();
+        let dialect = self.stage.climate.dialect;
+        let named = |keep: &dyn Fn(&Resource) -> bool| -> Vec<&str> {
+            Resource::ALL.iter().filter(|resource| keep(resource)).map(|resource| resource.as_str()).collect()
+        };
+        let offered = named(&|resource| dialect.offers(*resource));
+        let pictured = named(&|resource| dialect.relations(*resource).contains(&"Media"));
         loop {
             let restless: Vec<String> = sqlx::query_scalar(RESTLESS)
                 .bind(FEED)
                 .bind(fresh)
                 .bind(CACHE_WINDOW)
+                .bind(&offered)
+                .bind(&pictured)
                 .fetch_all(&mut connection)
                 .await
                 .map_err(sql("ask what is due"))?;
@@ -123,6 +144,7 @@ impl Trial<'_> {
         let done: bool = sqlx::query_scalar(LOOKED_BACK)
             .bind(FEED)
             .bind(fresh)
+            .bind(self.followed())
             .fetch_one(&mut *connection)
             .await
             .map_err(sql("ask for look-backs"))?;

@@ -2,6 +2,8 @@
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
+use spark_simulator::{Dialect, Resource};
+
 /// The feed's name in every configuration.
 pub(crate) const FEED: &str = "proved";
 /// The one token that is right at first.
@@ -37,6 +39,8 @@ pub const CLOCKS: &[&str] = &[
 pub struct Settings {
     /// The program, as a file.
     pub program: PathBuf,
+    /// What the feed speaks.
+    pub dialect: Dialect,
     /// Another version of it: every second instance runs this one.
     pub other_program: Option<PathBuf>,
     /// Variables that every instance is started with: a breakage, for one.
@@ -81,6 +85,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             program: PathBuf::from("spark-replicator"),
+            dialect: Dialect::Reso,
             other_program: None,
             environment: Vec::new(),
             failpoints: None,
@@ -96,6 +101,12 @@ impl Default for Settings {
     }
 }
 
+/// The resources that the program follows in this dialect by updates, which is all but lookups.
+pub(crate) fn followed(dialect: Dialect) -> Vec<Resource> {
+    let followed = |resource: &Resource| dialect.offers(*resource) && *resource != Resource::Lookup;
+    Resource::ALL.into_iter().filter(followed).collect()
+}
+
 /// The configuration of one instance.
 pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, climate: &Climate) -> String {
     let Climate {
@@ -109,16 +120,20 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
     } = climate;
     let [life, beat, poll] = [1, 4, 16].map(|part| lease_life.as_millis() / part);
     let paging = if *key_paging { "key" } else { "next_link" };
+    let (api, people) = match climate.dialect {
+        Dialect::Reso => ("reso", "Member = ['Media']\nOffice = ['Media']\n"),
+        Dialect::Spark => ("spark", ""),
+    };
     format!(
         "[database]\nurl = '{database}'\n\
          [server]\nlisten = '127.0.0.1:0'\n\
          [log]\nformat = 'json'\nfilter = 'info,spark_scheduler=debug,spark_store=debug'\n\
          [engine]\nlease_life = '{life}ms'\nlease_beat = '{beat}ms'\nlease_poll = '{poll}ms'\n\
-         [feeds.{FEED}]\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
+         [feeds.{FEED}]\napi = '{api}'\nbase_url = '{base_url}'\ntoken_file = '{token_file}'\npaging = '{paging}'\n\
          page_size = {page_size}\nrequests_per_5_minutes = {requests_per_5_minutes}\n\
          update_every = '{update_every_seconds}s'\ncache_window = '{}s'\npurge_at = '*/3 * * * * *'\n\
          sweep_timestamps = {sweep_timestamps}\n\
-         [feeds.{FEED}.relations]\nProperty = ['Media', 'Room', 'Unit']\nMember = ['Media']\nOffice = ['Media']\n\
+         [feeds.{FEED}.relations]\nProperty = ['Media', 'Room', 'Unit']\n{people}\
          [feeds.{FEED}.requests]\nconnect_timeout = '1s'\nread_timeout = '2s'\ntotal_timeout = '6s'\n\
          backoff_base = '5ms'\nbackoff_cap = '50ms'\nsync_wait = '100ms'\nsync_patience = '500ms'\n\
          throttled_silence = '500ms'\n\
@@ -135,6 +150,8 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
 )]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Climate {
+    /// What the feed speaks.
+    pub(crate) dialect: Dialect,
     pub(crate) listings: usize,
     pub(crate) page_size: usize,
     pub(crate) update_every_seconds: u64,

@@ -270,6 +270,13 @@ pub(crate) struct Simulate {
     pub(crate) listing_bytes: usize,
 }
 
+/// The dialect that a proof is held in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ProvedApi {
+    Reso,
+    Spark,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
     /// The seeds to try, the last one not included; a number alone is one seed
@@ -290,6 +297,9 @@ pub(crate) struct Prove {
     /// Keep the logs and configurations of failed seeds in this folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keep: Option<PathBuf>,
+    /// What the simulated feed speaks: "reso" or "spark", the native API
+    #[arg(long, value_enum, default_value_t = ProvedApi::Reso)]
+    pub(crate) api: ProvedApi,
     /// Another version of this program, as a file: every second instance runs it, as during an upgrade
     #[arg(long, value_name = "FILE")]
     pub(crate) beside: Option<PathBuf>,

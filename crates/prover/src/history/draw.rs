@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use spark_simulator::{CommitTrouble, Fault, InTrouble, Resource, Trouble, Weather};
+use spark_simulator::{CommitTrouble, Dialect, Fault, InTrouble, Resource, Trouble, Weather};
 
 use super::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed, PostgresDeed, ProcessDeed, Step};
 use crate::settings::{CLOCK_SKEW, Climate, LEASE_LIFE, Settings};
@@ -41,11 +41,12 @@ impl History {
 fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
     let skew = CLOCK_SKEW.as_secs().cast_signed();
     Climate {
+        dialect: settings.dialect,
         listings: chance.usize(15..120),
         page_size: chance.usize(5..45),
         update_every_seconds: pick(chance, &[1, 3]),
         requests_per_5_minutes: pick(chance, &[12_000, 30_000, 90_000]),
-        key_paging: chance.u32(..4) == 0,
+        key_paging: chance.u32(..4) == 0 && settings.dialect == Dialect::Reso,
         sweep_timestamps: chance.u32(..4) == 0,
         stale_caches: chance.u32(..3) == 0,
         clock_skew_seconds: pick(chance, &[0, 0, 0, skew, -skew]),
@@ -63,7 +64,7 @@ fn deed(chance: &mut Rng, climate: &Climate, with_failpoints: bool) -> Deed {
     let instance = chance.usize(..climate.instances);
     match chance.u32(..100) {
         0..52 => Deed::Market(market(chance)),
-        52..81 => Deed::Feed(feed(chance)),
+        52..81 => Deed::Feed(feed(chance, climate)),
         81..91 => Deed::Postgres(postgres(chance, climate, instance)),
         91..97 => Deed::Process(process(chance, climate, instance, with_failpoints)),
         _ => Deed::Operator(match chance.u32(..4) {
@@ -108,9 +109,9 @@ fn market(chance: &mut Rng) -> MarketDeed {
     }
 }
 
-fn feed(chance: &mut Rng) -> FeedDeed {
+fn feed(chance: &mut Rng, climate: &Climate) -> FeedDeed {
     match chance.u32(..100) {
-        0..78 => fault(chance),
+        0..78 => fault(chance, climate.dialect),
         78..80 => FeedDeed::ForeignLink(pick(chance, &COLLECTIONS)),
         80..82 => FeedDeed::Redirect(pick(chance, &COLLECTIONS)),
         82..88 => FeedDeed::Weather(weather(chance), milliseconds(chance, 200, 3_000)),
@@ -122,7 +123,7 @@ fn feed(chance: &mut Rng) -> FeedDeed {
     }
 }
 
-fn fault(chance: &mut Rng) -> FeedDeed {
+fn fault(chance: &mut Rng, dialect: Dialect) -> FeedDeed {
     let resource = pick(chance, &COLLECTIONS);
     let trouble = trouble(chance);
     let (nth, times) = (chance.u64(1..4), chance.u64(1..4));
@@ -134,7 +135,12 @@ fn fault(chance: &mut Rng) -> FeedDeed {
             let swept = pick(chance, &MOSTLY_LISTINGS);
             return FeedDeed::KeyListFault(swept, fault.on(swept.as_str()).unless("$filter"));
         }
-        Trouble::LeavesOut(_) | Trouble::Answer { .. } | Trouble::CountOff(_) | Trouble::NoCount => {
+        // To the native API an empty page is the end.
+        Trouble::EmptyPage if dialect == Dialect::Spark => {
+            let swept = pick(chance, &MOSTLY_LISTINGS);
+            return FeedDeed::KeyListFault(swept, fault.on(swept.as_str()).unless("$filter"));
+        }
+        Trouble::LeavesOut(_) | Trouble::NoRecords | Trouble::CountOff(_) | Trouble::NoCount => {
             let swept = pick(chance, &MOSTLY_LISTINGS);
             let fault = fault.on(swept.as_str()).matching("$select").unless("$filter");
             return FeedDeed::KeyListFault(swept, fault);
@@ -192,11 +198,7 @@ fn trouble(chance: &mut Rng) -> Trouble {
         35 => Trouble::IntegersAsFloats,
         36 => Trouble::OtherHost("https://other.example".to_owned()),
         // A list without a single key, under a count of none.
-        _ => Trouble::Answer {
-            status: 200,
-            content_type: "application/json",
-            body: r#"{"@odata.count":0,"value":[]}"#.to_owned(),
-        },
+        _ => Trouble::NoRecords,
     }
 }
 

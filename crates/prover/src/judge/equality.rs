@@ -25,22 +25,25 @@ pub(super) async fn differences(
     figures: &mut Figures,
 ) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
-    for resource in Resource::ALL {
+    let dialect = stage.climate.dialect;
+    for resource in Resource::ALL.into_iter().filter(|resource| dialect.offers(*resource)) {
         let ours = records(connection, resource).await?;
-        let theirs: BTreeMap<String, Value> = stage.simulator.world().truth(resource).into_iter().collect();
+        let theirs: BTreeMap<String, Value> =
+            stage.simulator.world().truth_in(dialect, resource).into_iter().collect();
         figures.rows_compared += theirs.len() as u64;
         compare(resource.as_str(), &ours, &theirs, &mut found);
     }
     let requests = stage.simulator.journal().requests();
     let emptied = requests.iter().any(|entry| entry.faults.contains(&"empty_expansion"));
-    for (resource, relation, table) in RELATIONS {
+    let offered = |relation: &(Resource, &str, &str)| dialect.relations(relation.0).contains(&relation.1);
+    for (resource, relation, table) in RELATIONS.into_iter().filter(offered) {
         let ours = members(connection, resource, table).await?;
         let parents = stage.simulator.world().keys(resource);
         for parent in ours.keys().filter(|parent| !parents.contains(parent)) {
             found.push(format!("{relation} of {} {parent} is held without its parent", resource.as_str()));
         }
         for parent in parents {
-            let theirs = stage.simulator.world().truth_relation(resource, &parent, relation);
+            let theirs = stage.simulator.world().relation_in(dialect, resource, &parent, relation);
             figures.rows_compared += theirs.len() as u64;
             let mut theirs: Vec<String> = theirs.iter().map(|member| plain(member).to_string()).collect();
             theirs.sort_unstable();

@@ -74,7 +74,7 @@ pub(super) async fn false_claims(
             .await
             .map_err(sql("read the claims"))?;
     figures.claims = claims.len() as u64;
-    let cut_lists = troubled(stage, &["no_link"]);
+    let cut_lists = troubled(stage, &["no_link", "empty_page"]);
     let window = CACHE_WINDOW.as_secs().cast_signed();
     let steps = if stage.clock_is_stepped { 2 * CLOCK_STEP.as_secs().cast_signed() } else { 0 };
     let mut found = Vec::new();
@@ -241,7 +241,7 @@ pub(super) async fn short_lists(
     for (resource, sweep, keys) in listed {
         lists.entry((resource, sweep)).or_default().extend(keys);
     }
-    let lies = troubled(stage, &["count_off", "no_count", "answer"]);
+    let lies = troubled(stage, &["count_off", "no_count", "no_records"]);
     let mut found = Vec::new();
     for (at, name, sweep, began) in sweeps {
         let Some(resource) = resource_of(&name) else { continue };

@@ -62,6 +62,7 @@ impl Stage {
         let relay = |to: SocketAddr| async move { Proxy::start(to).await.map_err(system("start a relay")) };
         let feed = relay(simulator.address()).await?;
         simulator.set_origin(&format!("http://{}", feed.address()));
+        let base_url = simulator.base_url_of(climate.dialect);
         let trap = Trap::start().await.map_err(system("start the trap"))?;
         let token_file = folder.join("token");
         fs::write(&token_file, TOKEN).map_err(system("write the token"))?;
@@ -73,7 +74,7 @@ impl Stage {
                 format!("postgres://{}@{}/{database}?sslmode=disable", Lane::role(number), proxy.address());
             let config = folder.join(format!("instance-{number}.toml"));
             let token_file = token_file.display().to_string();
-            let text = settings::configuration(&url, &simulator.base_url(), &token_file, climate);
+            let text = settings::configuration(&url, &base_url, &token_file, climate);
             fs::write(&config, text).map_err(system("write a configuration"))?;
             let other = settings.other_program.as_ref().filter(|_| number % 2 == 1);
             let program = other.unwrap_or(&settings.program).clone();

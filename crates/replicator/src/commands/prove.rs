@@ -5,9 +5,10 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use spark_prover::{Report, Settings, prove};
+use spark_simulator::Dialect;
 
 use super::print;
-use crate::cli::Prove;
+use crate::cli::{Prove, ProvedApi};
 use crate::exit::Exit;
 use crate::shutdown::Shutdown;
 
@@ -18,6 +19,10 @@ pub(super) async fn run(arguments: &Prove) -> anyhow::Result<Exit> {
     };
     let settings = Settings {
         program: std::env::current_exe().context("cannot find this program's own file")?,
+        dialect: match arguments.api {
+            ProvedApi::Reso => Dialect::Reso,
+            ProvedApi::Spark => Dialect::Spark,
+        },
         other_program: arguments.beside.clone(),
         environment: Vec::new(),
         failpoints: None,
