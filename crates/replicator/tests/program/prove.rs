@@ -19,7 +19,7 @@ fn a_short_proof_holds_and_is_written_down() {
     assert_eq!(report["seeds"][0]["outcome"], "held");
     let count = |what: &str| report["totals"][what].as_u64().unwrap();
     assert!(count("rows_compared") > 100 && count("claims") > 6 && count("requests") > 20, "{report:#}");
-    assert!(report["clocks"].to_string().contains("not scaled: the lease"));
+    assert!(report["clocks"].to_string().contains("not scaled: the budget's window"));
     assert!(!folder.path().join("seed-7").exists(), "the traces of a seed that held are kept");
 }
 
