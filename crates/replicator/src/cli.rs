@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Resume(Target),
     /// Show one record as it is stored
     Get(Get),
+    /// Ask a feed for records as it shows them now, and store nothing
+    Search(Search),
     /// Sign in to feeds whose tokens expire (OAuth2)
     #[command(subcommand)]
     Auth(Auth),
@@ -193,6 +195,26 @@ pub(crate) struct Get {
     pub(crate) resource: Resource,
     /// The record's key
     pub(crate) key: String,
+    /// With these relations, like Media,Room
+    #[arg(long, value_delimiter = ',', value_name = "RELATION")]
+    pub(crate) expand: Vec<Relation>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// The feed
+    pub(crate) feed: FeedName,
+    /// The resource, like Property
+    pub(crate) resource: Resource,
+    /// A condition in the feed's dialect (OData, SparkQL), beside the feed's own filter
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) filter: Option<String>,
+    /// The most records shown
+    #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Say how many there are
+    #[arg(long)]
+    pub(crate) count: bool,
     /// With these relations, like Media,Room
     #[arg(long, value_delimiter = ',', value_name = "RELATION")]
     pub(crate) expand: Vec<Relation>,

@@ -13,12 +13,14 @@ pub mod cron;
 pub mod metrics;
 pub mod oauth;
 mod replicator;
+mod inquiry;
 mod feed;
 mod context;
 mod jobs;
 mod error;
 
 pub use error::JobError;
+pub use inquiry::Inquiry;
 pub use metrics::Metrics;
 pub use replicator::{OnceProblem, OnceReport, PAGE_ALLOWANCE, Replicator, run_once};
 pub use settings::{FeedSettings, Pace};

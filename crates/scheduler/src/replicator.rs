@@ -182,6 +182,28 @@ fn build(
     (soft, hard): (&CancellationToken, &CancellationToken),
     tasks: &TaskTracker,
 ) -> Result<(Feed, CancellationToken), SettingsError> {
+    let (settings, fetcher, keeper) = open(settings, store, metrics, (allowance, silences), instance, tasks)?;
+    let feed = Feed {
+        settings,
+        store: store.clone(),
+        fetcher,
+        metrics: Arc::clone(metrics),
+        instance: Arc::clone(instance),
+        soft: soft.clone(),
+        hard: hard.clone(),
+    };
+    Ok((feed, keeper))
+}
+
+/// A fetcher whose requests count against its key's budget, until the token is cancelled.
+pub(crate) fn open(
+    settings: FeedSettings,
+    store: &Store,
+    metrics: &Arc<Metrics>,
+    (allowance, silences): (&Allowance, &Silences),
+    instance: &Arc<str>,
+    tasks: &TaskTracker,
+) -> Result<(Arc<FeedSettings>, Fetcher, CancellationToken), SettingsError> {
     let settings = oauth::keep_tokens(settings, store, instance, tasks)?;
     let (pacer, control) = Pacer::new();
     let fetcher =
@@ -198,16 +220,7 @@ fn build(
         silences: silences.clone(),
     };
     tasks.spawn(granting.keep(keeper.clone()));
-    let feed = Feed {
-        settings,
-        store: store.clone(),
-        fetcher,
-        metrics: Arc::clone(metrics),
-        instance: Arc::clone(instance),
-        soft: soft.clone(),
-        hard: hard.clone(),
-    };
-    Ok((feed, keeper))
+    Ok((settings, fetcher, keeper))
 }
 
 async fn tick(ticks: Arc<AtomicU64>, stop: CancellationToken) {

@@ -1,6 +1,7 @@
 //! The commands, a file each. All end with an [`Exit`] or with an error that knows one.
 
 mod run;
+mod search;
 mod demo;
 mod once;
 mod purge;
@@ -53,6 +54,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         }),
         Command::Status(arguments) => {
             with_store(&global, async |store, loaded| status::run(store, &loaded, &arguments).await)
+        }
+        Command::Search(arguments) => {
+            with_store(&global, async |store, loaded| search::run(&store, &loaded, &arguments).await)
         }
         Command::Get(arguments) => with_store(&global, async |store, _| get::run(&store, &arguments).await),
         Command::Auth(Auth::Login(arguments)) => {

@@ -8,6 +8,7 @@ mod stage;
 mod leaks;
 mod configuration;
 mod live_check;
+mod native;
 mod database;
 mod signals;
 mod once;

@@ -72,11 +72,19 @@ struct Guest {
 
 impl Guest {
     async fn look_around(&self) -> anyhow::Result<()> {
-        let metadata = self.fetcher.metadata(Priority::Update).await.context("no $metadata")?;
-        print(&format!("  it offers {}", metadata.entity_sets.join(", ")));
+        let metadata = if self.settings.fetcher.api.has_metadata() {
+            let metadata = self.fetcher.metadata(Priority::Update).await.context("no $metadata")?;
+            print(&format!("  it offers {}", metadata.entity_sets.join(", ")));
+            Some(metadata)
+        } else {
+            print("  the native API does not say what it offers; each resource is asked for");
+            None
+        };
         let mut estimate = Estimate::NOTHING;
         for resource in self.settings.resources.iter().copied() {
-            self.compare(&metadata, resource);
+            if let Some(metadata) = &metadata {
+                self.compare(metadata, resource);
+            }
             match self.measure(resource).await {
                 Ok(measured) => estimate = estimate.and(measured.estimate(&self.terms())),
                 Err(error) if error.recovery() == Recovery::TurnOff => {
