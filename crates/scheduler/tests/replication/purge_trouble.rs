@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use spark_domain::{Job, Resource};
-use spark_simulator::{Fault, InTrouble, Trouble};
+use spark_simulator::{Dialect, Fault, InTrouble, Trouble};
 
+use crate::DIALECT;
 use crate::harness::{World, empty_list, sim};
 use crate::purge::{PROPERTY, age, remove, settled};
 
@@ -32,7 +33,12 @@ async fn a_sweep_cut_short_deletes_nothing() {
     remove(&world, 2);
     let problem =
         purge_under(&world, Fault::new(Trouble::NoLink).on("Property").matching("$select=ListingKey")).await;
-    assert!(problem.contains("promises"), "{problem}");
+    // A full page without a link is asked after at once; a token that is missing shows in the count.
+    let said = match DIALECT {
+        Dialect::Reso => "did not come to its end",
+        Dialect::Spark => "promises",
+    };
+    assert!(problem.contains(said), "{problem}");
     assert_void(&world, 250).await;
 }
 
@@ -202,45 +208,53 @@ impl World {
 
 #[tokio::test]
 async fn a_resource_whose_last_record_left_is_emptied_by_a_person_and_never_by_itself() {
-    const TEAMS: Resource = Resource::Teams;
+    const OFFICE: Resource = Resource::Office;
     let world = World::of(60).await;
-    world.succeed(Job::InitialDownload, TEAMS).await;
-    world.execute("update mls.team set first_seen_at = first_seen_at - interval '1 hour', written_at = written_at - interval '1 hour'").await;
-    let held = world.keys(TEAMS).await;
+    world.succeed(Job::InitialDownload, OFFICE).await;
+    world.execute("update mls.office set first_seen_at = first_seen_at - interval '1 hour', written_at = written_at - interval '1 hour'").await;
+    let held = world.keys(OFFICE).await;
     assert!(!held.is_empty());
     for key in &held {
-        assert!(world.simulator.world().remove(sim(TEAMS), key));
+        assert!(world.simulator.world().remove(sim(OFFICE), key));
     }
     // Sweeps within the hour are one word, however many there are.
     for hour in 0..2 {
         for _ in 0..3 {
-            let problem = world.fail(Job::Purge, TEAMS).await;
+            let problem = world.fail(Job::Purge, OFFICE).await;
             assert!(problem.contains("no key at all"), "hour {hour}: {problem}");
         }
         world
             .execute("update replicator.resource set empty_sweep_at = empty_sweep_at - interval '1 hour'")
             .await;
     }
-    let problem = world.fail(Job::Purge, TEAMS).await;
+    let problem = world.fail(Job::Purge, OFFICE).await;
     assert!(problem.contains("waits for approval") && problem.contains("$count of 0"), "{problem}");
-    assert_eq!(world.keys(TEAMS).await, held, "it was not waited for");
-    let plan = world.store.open_plan(world.feed(), TEAMS).await.unwrap().unwrap();
+    assert_eq!(world.keys(OFFICE).await, held, "it was not waited for");
+    let plan = world.store.open_plan(world.feed(), OFFICE).await.unwrap().unwrap();
     assert_eq!((plan.candidates.len(), plan.refusal.as_deref()), (held.len(), Some("incomplete_listing")));
 
     // One of them answers by its key after all: the approval does not reach it.
     let alive = held.iter().next().unwrap();
-    let hidden = Fault::new(Trouble::Answer {
-        status: 200,
-        content_type: "application/json",
-        body: format!(r#"{{"TeamKey":"{alive}","ModificationTimestamp":"2020-01-01T00:00:00Z"}}"#),
-    });
-    world.simulator.faults().push(hidden.on("Teams").matching(&format!("('{alive}')")).forever());
+    let (record, address) = match DIALECT {
+        Dialect::Reso => (
+            format!(r#"{{"OfficeKey":"{alive}","ModificationTimestamp":"2020-01-01T00:00:00Z"}}"#),
+            format!("('{alive}')"),
+        ),
+        Dialect::Spark => (
+            format!(
+                r#"{{"D":{{"Success":true,"Results":[{{"Id":"{alive}","ModificationTimestamp":"2020-01-01T00:00:00Z"}}]}}}}"#
+            ),
+            format!("/accounts/{alive}"),
+        ),
+    };
+    let answer = Trouble::Answer { status: 200, content_type: "application/json", body: record };
+    world.simulator.faults().push(Fault::new(answer).matching(&address).forever());
     let lease =
         world.store.acquire_lease(world.feed(), "test", Duration::from_secs(30)).await.unwrap().unwrap();
     world.store.approve_plan(&lease, plan.id, "ada", Duration::from_hours(24)).await.unwrap();
     world.store.release_lease(&lease).await.unwrap();
-    world.once(Job::Purge, TEAMS).await;
-    let left = world.keys(TEAMS).await;
+    world.once(Job::Purge, OFFICE).await;
+    let left = world.keys(OFFICE).await;
     assert_eq!(left.into_iter().collect::<Vec<_>>(), std::slice::from_ref(alive));
     let approved: i64 =
         world.ask("select count(*) from replicator.tombstone where approved_by = 'ada'").await;
