@@ -1,5 +1,7 @@
 //! What the feed says of its fields, which only the RESO dialect does.
 
+use std::time::Duration;
+
 use spark_domain::{Job, Resource};
 use spark_simulator::{Fault, PhotoChange, Trouble};
 
@@ -30,6 +32,8 @@ async fn a_field_that_the_mls_removed_is_named_and_asked_for_no_more_once_the_me
     let changed = Trouble::Answer { status: 200, content_type: "application/xml", body: without };
     world.simulator.faults().push(Fault::new(changed).matching("$metadata").forever());
     world.succeed(Job::Metadata, PROPERTY).await;
+    // Stamps are whole seconds: two changes within one would look like one.
+    world.simulator.clock().advance(Duration::from_secs(2));
     world.simulator.world().change_photos(&key, PhotoChange::Replace);
     world.succeed(Job::Update, PROPERTY).await;
     world.simulator.journal().clear();
