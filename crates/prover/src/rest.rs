@@ -52,6 +52,8 @@ const RESTLESS: &str = "
         where feed = $1 and finished_at is null
     union all select resource || ' is turned off: ' || off_reason from replicator.resource
         where feed = $1 and off_at is not null
+    union all select relation || ' of ' || resource || ' is switched off: ' || off_reason from replicator.expansion
+        where feed = $1
     union all select resource || ' was never downloaded' from replicator.resource
         where feed = $1 and initial_download_completed_at is null
     union all select 'the feed is blocked: ' || blocked_reason from replicator.feed

@@ -100,10 +100,21 @@ mod sabotage {
     #[cfg(feature = "failpoints")]
     pub(super) fn failpoints() -> spark_prover::Failpoints {
         // Migrations are over when a trial begins, and have a test of their own; what ends in `_not` commits
-        // nothing; and no running feed sets its paging.
+        // nothing; a trial's feed does not sign in, receives no events and keeps to its paging.
+        const ELSEWHERE: [&str; 9] = [
+            "migrate",
+            "set_paging",
+            "sign_in",
+            "claim_oauth_refresh",
+            "release_oauth_refresh",
+            "rotate_oauth_token",
+            "refuse_oauth_token",
+            "receive_events",
+            "settle_events",
+        ];
         let boundaries = spark_store::failpoint::BOUNDARIES
             .iter()
-            .filter(|name| !["migrate", "set_paging"].contains(name) && !name.ends_with("_not"));
+            .filter(|name| !ELSEWHERE.contains(name) && !name.ends_with("_not"));
         let points =
             boundaries.flat_map(|name| [format!("{name}.before"), format!("{name}.after")]).collect();
         spark_prover::Failpoints { variable: crate::sabotage::FAILPOINT, points }
