@@ -4,13 +4,10 @@
 //! value of its page size, and never to another origin, because the token goes along.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use spark_domain::{RecordKey, Timestamp};
+use spark_domain::Timestamp;
 use url::Url;
 
 use crate::quote::one_line;
-
-/// Proxies and servers disagree about more than 8 KB; headers need some of that.
-pub(crate) const LONGEST_URL: usize = 6 * 1024;
 
 /// Characters that mean nothing in a query. The rest is encoded, also what some servers would take plain.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -76,27 +73,6 @@ pub(crate) fn origin_of(url: &Url) -> String {
 /// A text as it may stand in a query or in one segment of a path.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
-}
-
-/// How many leading keys make an address that is not too long; at least 1. `length` tells an address' length
-/// for some keys, `literal` the length of one key in it.
-pub(crate) fn keys_that_fit(
-    keys: &[RecordKey],
-    length: impl Fn(&[RecordKey]) -> usize,
-    literal: impl Fn(&RecordKey) -> usize,
-) -> usize {
-    let Some((first, rest)) = keys.split_first() else { return 1 };
-    let mut so_far = length(std::slice::from_ref(first));
-    // What each further key adds, besides the key: measured, so that it cannot drift from the spelling.
-    let separator = length(&[first.clone(), first.clone()]) - so_far - literal(first);
-    let fitting = rest
-        .iter()
-        .take_while(|key| {
-            so_far += literal(key) + separator;
-            so_far <= LONGEST_URL
-        })
-        .count();
-    1 + fitting
 }
 
 /// Fractions of a second and offsets are untested on Spark; an earlier lower bound costs only a few rows.

@@ -16,6 +16,7 @@ mod course;
 mod headers;
 mod body;
 mod address;
+mod question;
 mod envelope;
 mod dialect;
 mod reso;

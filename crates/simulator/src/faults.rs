@@ -152,6 +152,43 @@ pub struct Fault {
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<Vec<Fault>>>);
 
+/// Cuts a page short, as troubles have it; whether anything was cut off.
+pub(crate) fn shorten<T>(records: &mut Vec<T>, troubles: &[Trouble]) -> bool {
+    let full = records.len();
+    for trouble in troubles {
+        if let Trouble::ShortPage(by) = trouble {
+            records.truncate(records.len().saturating_sub(*by).max(1));
+        }
+    }
+    records.len() < full
+}
+
+/// Leaves records of a page out, turns them round and doubles them, as troubles have it.
+pub(crate) fn disarrange<T: Copy>(records: &mut Vec<T>, troubles: &[Trouble]) {
+    for trouble in troubles {
+        if let Trouble::LeavesOut(many) = trouble {
+            // From the middle: where the next page begins, the page's last key says.
+            let from = (records.len() / 2).saturating_sub(many / 2);
+            records.drain(from..(from + many).min(records.len()));
+        }
+    }
+    if troubles.contains(&Trouble::Reversed) {
+        records.reverse();
+    }
+    if troubles.contains(&Trouble::Doubled) {
+        records.extend(records.first().copied());
+    }
+}
+
+/// Whether one of these records breaks whatever answer it stands in.
+pub(crate) fn breaks(keys: &[&str], troubles: &[Trouble]) -> bool {
+    let bad = |trouble: &Trouble| matches!(trouble, Trouble::BadRecord(bad) if keys.contains(&&**bad));
+    troubles.iter().any(bad)
+}
+
+/// What the refusal of such an answer says.
+pub(crate) const BROKEN: &str = "An unexpected problem with the requested data.";
+
 impl Trouble {
     /// A refusal in OData's shape.
     pub fn error(status: u16, code: i64) -> Self {

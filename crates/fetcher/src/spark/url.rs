@@ -10,11 +10,8 @@ use spark_domain::walk::{Paging, Position};
 use spark_domain::{Filter, KeyListForm, Query, RecordKey, Relation, Resource};
 use url::Url;
 
-use crate::address::{self, Root, ceil, encoded, floor, with_value};
-
-/// `SparkQL` takes 200 values in a list and 75 expressions in a filter (Spark 1041), some for the feed's own.
-const MOST_IN_LIST: usize = 200;
-const MOST_EXPRESSIONS: usize = 60;
+use crate::address::{Root, ceil, encoded, floor, with_value};
+use crate::question::{self, checked};
 
 /// The service root of a feed and its standing filter.
 #[derive(Debug, Clone)]
@@ -88,24 +85,12 @@ impl Service {
         paging: Paging,
         top: u32,
     ) -> Result<Url, &'static str> {
-        let after = match position {
-            Position::Start => None,
-            // Only to step over a record that breaks its page: no token leads behind it.
-            Position::After(key) => Some(key),
-            Position::Link(_) => return Err("a link is followed, not spelled"),
-            Position::End => return Err("the walk is at its end"),
-        };
+        // A key only to step over a record that breaks its page: no token leads behind it.
+        let after = checked(query, position)?;
         if paging != Paging::NextLink {
             return Err("the native API is paged by its tokens, not by key");
         }
         let path = path(query.resource).ok_or("the native API does not list this resource")?;
-        if let Filter::Keys(keys, form) = &query.filter {
-            match (keys.len(), form) {
-                (0, _) => return Err("the list of keys is empty"),
-                (1, _) | (_, KeyListForm::In | KeyListForm::EqOr) => {}
-                (_, KeyListForm::Single) => return Err("the form Single takes one key"),
-            }
-        }
         let options = options(query)?;
         if let Some(key) = self.single(query) {
             return Ok(self.root.below(&format!("{path}/{}", encoded(key.as_str())), &options.join("&")));
@@ -128,13 +113,9 @@ impl Service {
         Ok(self.root.below(path, &parts.join("&")))
     }
 
-    /// The key of a question that is answered by one record. A record's own address takes no `_filter`, so a
-    /// feed that has one asks for the key by condition.
+    /// The key of a question that is answered by one record.
     pub(crate) fn single<'q>(&self, query: &'q Query) -> Option<&'q RecordKey> {
-        match &query.filter {
-            Filter::Keys(keys, KeyListForm::Single) if self.filter.is_empty() => keys.first(),
-            _ => None,
-        }
+        question::single(query, &self.filter)
     }
 
     /// Where a stored link leads, with the value of `_limit` replaced. The error is the foreign origin.
@@ -152,19 +133,12 @@ impl Service {
 
     /// How many leading keys one question holds; at least 1.
     pub(crate) fn keys_that_fit(&self, query: &Query, keys: &[RecordKey]) -> usize {
-        let Filter::Keys(_, form) = &query.filter else { return keys.len().clamp(1, MOST_IN_LIST) };
-        let most = match form {
-            KeyListForm::In => MOST_IN_LIST,
-            KeyListForm::EqOr => MOST_EXPRESSIONS,
-            KeyListForm::Single => return 1,
+        let address = |query: &Query| {
+            self.page(query, &Position::Start, Paging::NextLink, 1000)
+                .map_or(usize::MAX, |url| url.as_str().len())
         };
-        let length = |keys: &[RecordKey]| {
-            let query = Query { filter: Filter::Keys(keys.to_vec(), *form), ..query.clone() };
-            let page = self.page(&query, &Position::Start, Paging::NextLink, 1000);
-            page.map_or(usize::MAX, |url| url.as_str().len())
-        };
-        address::keys_that_fit(keys, length, |key| encoded(&quoted(key)).len() - encoded("''").len())
-            .min(most)
+        let literal = |key: &RecordKey| encoded(&quoted(key)).len() - encoded("''").len();
+        question::keys_that_fit(query, keys, address, literal)
     }
 
     fn condition(&self, query: &Query, after: Option<&RecordKey>) -> Option<String> {
@@ -363,7 +337,7 @@ mod tests {
             let fitting = service("").keys_that_fit(&query, &many);
             let full = Query { filter: Filter::Keys(many[..fitting].to_vec(), form), ..query };
             let url = service("").page(&full, &Position::Start, Paging::NextLink, 1000).unwrap();
-            assert!(url.as_str().len() <= address::LONGEST_URL && fitting >= 1, "{form:?}: {fitting}");
+            assert!(url.as_str().len() <= question::LONGEST_URL && fitting >= 1, "{form:?}: {fitting}");
             assert!(form == KeyListForm::Single || fitting > 50, "{form:?}: {fitting}");
         }
     }

@@ -131,12 +131,8 @@ fn fault(chance: &mut Rng, dialect: Dialect) -> FeedDeed {
     FeedDeed::Fault(match trouble {
         // Nobody can tell that an update lacks something, or that a list does whose count lies as well. So
         // what leaves records out spares the updates, and counts lie to sweeps only.
-        Trouble::NoLink => {
-            let swept = pick(chance, &MOSTLY_LISTINGS);
-            return FeedDeed::KeyListFault(swept, fault.on(swept.as_str()).unless("$filter"));
-        }
-        // To the native API an empty page is the end.
-        Trouble::EmptyPage if dialect == Dialect::Spark => {
+        // To the native API an empty page is the end, as a missing link is to the other.
+        Trouble::NoLink | Trouble::EmptyPage if trouble == Trouble::NoLink || dialect == Dialect::Spark => {
             let swept = pick(chance, &MOSTLY_LISTINGS);
             return FeedDeed::KeyListFault(swept, fault.on(swept.as_str()).unless("$filter"));
         }

@@ -12,7 +12,7 @@ use spark_domain::{FeedName, Job, Relation, Resource};
 use spark_fetcher::{Api, TokenSource};
 use spark_scheduler::metrics::{Build, Metrics};
 use spark_scheduler::{FeedSettings, OnceReport, PAGE_ALLOWANCE, Pace, Replicator, run_once};
-use spark_simulator::{Dialect, Settings as SimulatorSettings, Simulator, Trouble, postgres};
+use spark_simulator::{Dialect, Settings as SimulatorSettings, Simulator, postgres};
 use spark_store::{Settings as StoreSettings, Store};
 use sqlx::{Connection, PgConnection, Row};
 use tokio::sync::OnceCell;
@@ -259,15 +259,6 @@ pub(crate) fn plain(value: &Value) -> Value {
         ),
         other => other.clone(),
     }
-}
-
-/// The answer of a feed that lists nothing, in the dialect of the stories.
-pub(crate) fn empty_list() -> Trouble {
-    let body = match DIALECT {
-        Dialect::Reso => r#"{"@odata.count":0,"value":[]}"#,
-        Dialect::Spark => r#"{"D":{"Success":true,"Results":[],"Pagination":{"TotalRows":0}}}"#,
-    };
-    Trouble::Answer { status: 200, content_type: "application/json", body: body.to_owned() }
 }
 
 /// Settings for a simulated feed: patient towards nobody, so that tests are quick.

@@ -6,7 +6,7 @@ use spark_domain::{Job, Resource};
 use spark_simulator::{Dialect, Fault, InTrouble, Trouble};
 
 use crate::DIALECT;
-use crate::harness::{World, empty_list, sim};
+use crate::harness::{World, sim};
 use crate::purge::{PROPERTY, age, remove, settled};
 
 /// Runs a purge under a fault; nothing may be deleted that lives, and nothing at all if it is to be void.
@@ -61,7 +61,7 @@ async fn a_sweep_that_an_error_ends_deletes_nothing() {
 #[tokio::test]
 async fn zero_keys_delete_nothing() {
     let world = settled(120).await;
-    let problem = purge_under(&world, Fault::new(empty_list()).on("Property").forever()).await;
+    let problem = purge_under(&world, Fault::new(Trouble::NoRecords).on("Property").forever()).await;
     assert!(problem.contains("no key at all"), "{problem}");
     assert_void(&world, 120).await;
 }
@@ -153,7 +153,10 @@ async fn a_server_that_answers_200_and_nothing_to_every_key_list_deletes_nothing
     let world = settled(120).await;
     remove(&world, 3);
     for matching in ["$filter=ListingKey", "Property(", "/listings/"] {
-        world.simulator.faults().push(Fault::new(empty_list()).on("Property").matching(matching).forever());
+        world
+            .simulator
+            .faults()
+            .push(Fault::new(Trouble::NoRecords).on("Property").matching(matching).forever());
     }
     let problem = world.fail(Job::Purge, PROPERTY).await;
     assert!(problem.contains("misreads"), "{problem}");

@@ -10,7 +10,7 @@ use super::{
     query::{Query, relation},
 };
 use crate::{
-    faults::{ErrorShape, InTrouble, Trouble},
+    faults::{BROKEN, ErrorShape, InTrouble, Trouble, breaks, disarrange, shorten},
     journal::Entry,
     world::{Inner, Object, Record, Resource, Scene, Style, pick, string, write_fields, write_relation},
 };
@@ -123,13 +123,7 @@ impl View<'_> {
         let mut records: Vec<(&str, &Record)> = matching.by_ref().skip(self.query.skip).take(top).collect();
         let mut more = matching.next().is_some();
         drop(matching);
-        for trouble in troubles {
-            if let Trouble::ShortPage(by) = trouble {
-                let kept = records.len().saturating_sub(*by).max(1);
-                more |= kept < records.len();
-                records.truncate(kept);
-            }
-        }
+        more |= shorten(&mut records, troubles);
         if let Some(answer) = self.broken_by(&records.iter().map(|(key, _)| *key).collect::<Vec<_>>()) {
             return answer;
         }
@@ -150,19 +144,7 @@ impl View<'_> {
         } else {
             link
         };
-        for trouble in troubles {
-            if let Trouble::LeavesOut(many) = trouble {
-                // From the middle: the page's last key is its link's.
-                let from = (records.len() / 2).saturating_sub(many / 2);
-                records.drain(from..(from + many).min(records.len()));
-            }
-        }
-        if has(&Trouble::Reversed) {
-            records.reverse();
-        }
-        if has(&Trouble::Doubled) {
-            records.extend(records.first().copied());
-        }
+        disarrange(&mut records, troubles);
 
         let mut body = String::with_capacity(records.len() * 1_024 + 512);
         body.push_str("{\"@odata.context\":");
@@ -194,9 +176,7 @@ impl View<'_> {
 
     /// The refusal of an answer that one of its records breaks.
     fn broken_by(&self, keys: &[&str]) -> Option<Answer> {
-        let breaks = |trouble: &Trouble| matches!(trouble, Trouble::BadRecord(bad) if keys.contains(&&**bad));
-        let message = "An unexpected problem with the requested data.";
-        self.context.troubles.iter().any(breaks).then(|| Answer::error(ErrorShape::D, 500, 1026, message))
+        breaks(keys, self.context.troubles).then(|| Answer::error(ErrorShape::D, 500, 1026, BROKEN))
     }
 
     /// What answers the filter, in the order of the list.

@@ -11,7 +11,7 @@ use super::{
     refuse, results,
 };
 use crate::{
-    faults::{InTrouble, Trouble},
+    faults::{BROKEN, InTrouble, Trouble, breaks, disarrange, shorten},
     journal::Entry,
     odata::{Answer, Context},
     world::{Asked, Inner, Record, Resource, Scene, SparkView, Style, expansion, pick, string},
@@ -140,9 +140,7 @@ impl List<'_> {
 
     /// The refusal of an answer that one of its records breaks.
     fn broken_by(&self, keys: &[&str]) -> Option<Answer> {
-        let breaks = |trouble: &Trouble| matches!(trouble, Trouble::BadRecord(bad) if keys.contains(&&**bad));
-        let message = "An unexpected problem with the requested data.";
-        self.context.troubles.iter().any(breaks).then(|| refuse(500, 1026, message, None))
+        breaks(keys, self.context.troubles).then(|| refuse(500, 1026, BROKEN, None))
     }
 
     fn page(&self) -> Answer {
@@ -160,13 +158,7 @@ impl List<'_> {
         let mut records: Vec<Found<'_>> = matching.by_ref().take(limit).collect();
         let mut more = matching.next().is_some();
         drop(matching);
-        for trouble in troubles {
-            if let Trouble::ShortPage(by) = trouble {
-                let kept = records.len().saturating_sub(*by).max(1);
-                more |= kept < records.len();
-                records.truncate(kept);
-            }
-        }
+        more |= shorten(&mut records, troubles);
         let shown: Vec<&str> = records.iter().map(|(_, key, _)| *key).collect();
         if let Some(answer) = self.broken_by(&shown).filter(|_| query.pagination != Pagination::Only) {
             return answer;
@@ -183,19 +175,7 @@ impl List<'_> {
             // Sorts behind the token sent and before the next key: who goes on loses nothing.
             token = Some(format!("{sent}!"));
         }
-        for trouble in troubles {
-            if let Trouble::LeavesOut(many) = trouble {
-                // From the middle: the page's last key is its token.
-                let from = (records.len() / 2).saturating_sub(many / 2);
-                records.drain(from..(from + many).min(records.len()));
-            }
-        }
-        if has(&Trouble::Reversed) {
-            records.reverse();
-        }
-        if has(&Trouble::Doubled) {
-            records.extend(records.first().copied());
-        }
+        disarrange(&mut records, troubles);
 
         let mut figures = String::new();
         if query.pagination != Pagination::No && !has(&Trouble::NoCount) {

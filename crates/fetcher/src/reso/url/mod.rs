@@ -6,11 +6,8 @@ use spark_domain::walk::{Paging, Position};
 use spark_domain::{Filter, KeyListForm, Query, RecordKey};
 use url::Url;
 
-use crate::address::{self, Root, ceil, encoded, floor};
-
-/// `SparkQL` takes 200 values in a list and 75 expressions in a filter (Spark 1041), some for the feed's own.
-const MOST_IN_LIST: usize = 200;
-const MOST_EXPRESSIONS: usize = 60;
+use crate::address::{Root, ceil, encoded, floor};
+use crate::question::{self, checked};
 
 /// The service root of a feed and its standing filter.
 #[derive(Debug, Clone)]
@@ -36,19 +33,7 @@ impl Service {
         paging: Paging,
         top: u32,
     ) -> Result<Url, &'static str> {
-        let after = match position {
-            Position::Start => None,
-            Position::After(key) => Some(key),
-            Position::Link(_) => return Err("a link is followed, not spelled"),
-            Position::End => return Err("the walk is at its end"),
-        };
-        if let Filter::Keys(keys, form) = &query.filter {
-            match (keys.len(), form) {
-                (0, _) => return Err("the list of keys is empty"),
-                (1, _) | (_, KeyListForm::In | KeyListForm::EqOr) => {}
-                (_, KeyListForm::Single) => return Err("the form Single takes one key"),
-            }
-        }
+        let after = checked(query, position)?;
         if let Some(key) = self.single(query) {
             let entity = format!("{}('{}')", query.resource, literal(key.as_str()));
             return Ok(self.root.below(&entity, &options(query, None).join("&")));
@@ -64,13 +49,9 @@ impl Service {
         Ok(self.root.below(query.resource.as_str(), &parts.join("&")))
     }
 
-    /// The key of a question that is answered by one bare record. An entity takes no `$filter`, so a feed that
-    /// has one asks for the key by condition: its filter must not be left out of any question.
+    /// The key of a question that is answered by one bare record.
     pub(crate) fn single<'q>(&self, query: &'q Query) -> Option<&'q RecordKey> {
-        match &query.filter {
-            Filter::Keys(keys, KeyListForm::Single) if self.filter.is_empty() => keys.first(),
-            _ => None,
-        }
+        question::single(query, &self.filter)
     }
 
     /// Where a stored link leads, with the value of `$top` replaced if there is one.
@@ -86,21 +67,10 @@ impl Service {
 
     /// How many leading keys one question holds; at least 1.
     pub(crate) fn keys_that_fit(&self, query: &Query, keys: &[RecordKey]) -> usize {
-        let Filter::Keys(_, form) = &query.filter else { return keys.len().clamp(1, MOST_IN_LIST) };
-        let most = match form {
-            KeyListForm::In => MOST_IN_LIST,
-            KeyListForm::EqOr => MOST_EXPRESSIONS,
-            KeyListForm::Single => 1,
+        let address = |query: &Query| {
+            self.page(query, &Position::Start, Paging::Key, 1000).map_or(usize::MAX, |url| url.as_str().len())
         };
-        if most == 1 {
-            return 1;
-        }
-        let with = |keys: &[RecordKey]| {
-            let query = Query { filter: Filter::Keys(keys.to_vec(), *form), ..query.clone() };
-            self.page(&query, &Position::Start, Paging::Key, 1000)
-                .map_or(usize::MAX, |url| url.as_str().len())
-        };
-        address::keys_that_fit(keys, with, |key| literal(key.as_str()).len()).min(most)
+        question::keys_that_fit(query, keys, address, |key| literal(key.as_str()).len())
     }
 
     fn filter(&self, query: &Query, after: Option<&RecordKey>) -> Option<String> {

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use spark_domain::Timestamp;
 
 use super::*;
-use crate::address::LONGEST_URL;
+use crate::question::LONGEST_URL;
 
 const ROOT: &str = "https://mls.example/Version/3/Reso/OData";
 
