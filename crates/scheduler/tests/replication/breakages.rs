@@ -24,7 +24,10 @@ const fn stories(breakage: Breakage) -> &'static [(&'static str, &'static str)] 
             "left == right",
         )],
         Breakage::IncompleteSweep => &[
-            ("purge_trouble::a_sweep_cut_short_deletes_nothing", "purge of Property succeeded"),
+            (
+                "purge_trouble::a_sweep_that_lacks_more_keys_than_may_have_moved_deletes_nothing",
+                "purge of Property succeeded",
+            ),
             ("purge_trouble::a_sweep_that_an_error_ends_deletes_nothing", "purge of Property succeeded"),
         ],
         Breakage::UnconfirmedPurge => &[(

@@ -43,6 +43,16 @@ async fn a_sweep_cut_short_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_lacks_more_keys_than_may_have_moved_deletes_nothing() {
+    let world = settled(250).await;
+    remove(&world, 2);
+    let hollow = Fault::new(Trouble::LeavesOut(20)).on("Property").matching("$select=ListingKey");
+    let problem = purge_under(&world, hollow).await;
+    assert!(problem.contains("promises"), "{problem}");
+    assert_void(&world, 250).await;
+}
+
+#[tokio::test]
 async fn a_sweep_that_an_error_ends_deletes_nothing() {
     let world = settled(250).await;
     remove(&world, 2);
