@@ -44,9 +44,10 @@ impl Trial<'_> {
         let changed_at = world.clock().now();
         let keys: BTreeSet<String> = draws.filter_map(|draw| change(&world, what, draw)).collect();
         self.chronicle.look(&world, &BTreeSet::new());
-        let held = self.pass_until_held(&world, &keys, patience).await?;
-        // What nobody has seen is shown within its window: nobody promises to find it later.
-        let since = if held { world.clock().now() } else { changed_at };
+        let held_for = self.pass_until_held(&world, &keys, patience).await?;
+        // What nobody has seen is shown within its window: nobody promises to find it later. And of what was seen,
+        // the first counts: whatever is promised is promised from the moment at which it was written.
+        let since = held_for.map_or(changed_at, |held| (world.clock().now() - held).max(changed_at));
         let until = since + TimeDelta::from_std(STALE_FOR).unwrap_or_default();
         for key in keys {
             self.chronicle.hide(Resource::Property, &key);
@@ -59,23 +60,24 @@ impl Trial<'_> {
         }
     }
 
-    /// Lets time pass until the program holds these listings as they are now; whether it came to that in time.
+    /// Lets time pass until the program holds these listings as they are now: for how long it has held the first
+    /// of them by then; none if it did not come to that in time.
     async fn pass_until_held(
         &mut self,
         world: &World,
         keys: &BTreeSet<String>,
         patience: Duration,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<TimeDelta>, Error> {
         let until = Instant::now() + patience;
         let changed = world.stamps(Resource::Property).into_iter().filter(|(key, _)| keys.contains(key));
         let (keys, stamps): (Vec<String>, Vec<i64>) = changed.unzip();
         let mut connection = self.stage.connect().await?;
         // Whatever ails Postgres meanwhile is a deed of the history: then nothing is seen.
         let _ = raw_sql(BRIEFLY).execute(&mut connection).await;
-        let mut held = false;
-        while !held && Instant::now() < until {
+        let mut held = None;
+        while held.is_none() && Instant::now() < until {
             self.pass(TICK).await?;
-            held = are_held(&mut connection, &keys, &stamps).await;
+            held = held_for(&mut connection, &keys, &stamps).await;
         }
         let _ = connection.close().await;
         Ok(held)
@@ -100,11 +102,15 @@ fn change(world: &World, what: Flicker, draw: u64) -> Option<String> {
     }
 }
 
-async fn are_held(connection: &mut PgConnection, keys: &[String], stamps: &[i64]) -> bool {
+/// For how long the first of these has been held, if all are.
+async fn held_for(connection: &mut PgConnection, keys: &[String], stamps: &[i64]) -> Option<TimeDelta> {
     let held = sqlx::query_scalar(
-        "select not exists (select from unnest($1::text[], $2::bigint[]) as changed (key, stamp)
-             where not exists (select from mls.property held where held.key = changed.key
-                               and extract(epoch from held.modified_at) >= changed.stamp))",
+        "select (extract(epoch from clock_timestamp() - min(held.written_at)) * 1000)::bigint
+         from unnest($1::text[], $2::bigint[]) as changed (key, stamp)
+         left join mls.property as held on held.key = changed.key
+             and extract(epoch from held.modified_at) >= changed.stamp
+         having count(held.key) = count(*)",
     );
-    held.bind(keys).bind(stamps).fetch_one(connection).await.unwrap_or(false)
+    let held: Option<i64> = held.bind(keys).bind(stamps).fetch_optional(connection).await.ok()??;
+    TimeDelta::try_milliseconds(held?)
 }
