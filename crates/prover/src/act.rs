@@ -34,7 +34,7 @@ impl Trial<'_> {
 
     async fn trade(&mut self, deed: &MarketDeed) -> Result<(), Error> {
         let world = self.stage.simulator.world().clone();
-        self.chronicle.look(&world, &Irregular::new());
+        self.look(&world, Irregular::new());
         if let MarketDeed::Flicker(what, draw, patience) = deed {
             return self.flicker(*what, *draw, *patience).await;
         }
@@ -42,18 +42,23 @@ impl Trial<'_> {
             // What nobody has touched for days is looked at by the audit alone: first it changes, then it goes back.
             let Some(key) = pick(&world, Resource::Property, *draw) else { return Ok(()) };
             world.edit(Resource::Property, &key, "PublicRemarks", format!("To be taken back: {draw:x}"));
-            self.chronicle.look(&world, &Irregular::new());
+            self.look(&world, Irregular::new());
             self.pass(CLOCK_STEP).await?;
-            self.chronicle.look(&world, &Irregular::new());
+            self.look(&world, Irregular::new());
             world.rewind(&key);
-            self.chronicle.look(&world, &Irregular::from([(Resource::Property, key)]));
+            self.look(&world, Irregular::from([(Resource::Property, key)]));
             return Ok(());
         }
-        let mut irregular = self.change_market(&world, deed);
+        let irregular = self.change_market(&world, deed);
+        self.look(&world, irregular);
+        Ok(())
+    }
+
+    /// Notes what is true now; what of it changed in a way that no stamp tells is named.
+    pub(crate) fn look(&mut self, world: &World, mut irregular: Irregular) {
         // What nobody sees yet shows under no stamp at all, whatever happens to it.
         irregular.extend(self.held_back.iter().map(|key| (Resource::Property, key.clone())));
-        self.chronicle.look(&world, &irregular);
-        Ok(())
+        self.chronicle.look(world, &irregular);
     }
 
     fn change_market(&mut self, world: &World, deed: &MarketDeed) -> Irregular {

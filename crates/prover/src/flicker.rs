@@ -38,12 +38,14 @@ impl Trial<'_> {
         if matches!(what, Flicker::Edit) {
             // An update comes upon an older copy only if that one is of its time as well.
             draws.clone().for_each(|draw| drop(change(&world, what, draw)));
-            self.chronicle.look(&world, &BTreeSet::new());
+            self.look(&world, BTreeSet::new());
             self.pass(WHOLE_SECOND).await?;
         }
         let changed_at = world.clock().now();
-        let keys: BTreeSet<String> = draws.filter_map(|draw| change(&world, what, draw)).collect();
-        self.chronicle.look(&world, &BTreeSet::new());
+        let mut keys: BTreeSet<String> = draws.filter_map(|draw| change(&world, what, draw)).collect();
+        // A cache that forgets what is held back would show it.
+        keys.retain(|key| !self.held_back.contains(key));
+        self.look(&world, BTreeSet::new());
         let held_for = self.pass_until_held(&world, &keys, patience).await?;
         // What nobody has seen is shown within its window: nobody promises to find it later. And of what was seen,
         // the first counts: whatever is promised is promised from the moment at which it was written.
