@@ -86,7 +86,7 @@ pub(crate) struct Line {
     /// None until one that is kept outside was first asked for.
     pub(crate) token: RwLock<Option<Arc<Token>>>,
     /// The proxy's password.
-    pub(crate) proxy_forms: Forms,
+    pub(crate) proxy_forms: Arc<Forms>,
     pub(crate) pacer: Pacer,
     pub(crate) allowance: Allowance,
     pub(crate) observer: Observer,

@@ -58,7 +58,7 @@ impl Fetcher {
         let client = tls::client(&settings)?;
         let dialect = Arc::new(Dialect::new(settings.api, &settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
-        let proxy_forms = settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default();
+        let proxy_forms = Arc::new(settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default());
         let line = Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight };
         Ok(Self { line: Arc::new(line), dialect })
     }

@@ -29,6 +29,7 @@ mod sign_in;
 mod keeper;
 pub mod grant;
 mod quote;
+mod recording;
 mod tls;
 #[doc(hidden)]
 pub mod bytes;
@@ -40,6 +41,7 @@ pub use error::{Error, Exchange};
 pub use fetcher::{Fetcher, PageRequest};
 pub use keeper::{Issued, KeeperError, Keeping, TokenKeeper};
 pub use pacer::{Pacer, PacerControl, Slot};
+pub use recording::{Recorder, RecorderError, Values};
 pub use reso::metadata::{EntityType, Metadata, Property};
 pub use settings::{Authorization, RetrySettings, Settings, SettingsError, Timeouts, TokenSource};
 pub use sign_in::ReloadError;

@@ -67,7 +67,8 @@ impl Forms {
         forms
     }
 
-    fn hide(&self, text: &str) -> String {
+    /// A text without them.
+    pub(crate) fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for form in &self.exact {
             text = text.replace(form.expose_secret(), MASK);

@@ -18,6 +18,7 @@ use crate::error::table::{Class, classify};
 use crate::error::{self, Exchange, Kind};
 use crate::headers;
 use crate::quote::{Forms, quote};
+use crate::recording::Heard;
 use crate::token::Token;
 
 /// An error's body is read no further.
@@ -56,10 +57,18 @@ pub(crate) async fn once<T>(
         .header(ACCEPT_ENCODING, "gzip")
         .header("OData-Version", "4.0");
     let mut exchange = Box::new(line.exchange(ask.endpoint));
+    let recorder = line.settings.recorder.as_ref();
+    let mut heard = recorder.map(|recorder| recorder.listen(line, url, &measured.token));
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return Err(Failed { why: Why::transport(error), exchange, hint: None }),
+        Err(error) => {
+            keep(heard, None).await;
+            return Err(Failed { why: Why::transport(error), exchange, hint: None });
+        }
     };
+    if let Some(heard) = &mut heard {
+        heard.head(&response);
+    }
     let status = response.status();
     let (date, hint) = (headers::date(&response), headers::retry_after(&response));
     let origin = headers::redirect_origin(&response);
@@ -74,6 +83,7 @@ pub(crate) async fn once<T>(
         // What an error says is welcome, but the status alone decides if it cannot be read.
         let body = body::read(response, ERROR_BODY_LIMIT, &mut share, &mut measured.wire).await;
         let body = body.unwrap_or_default();
+        keep(heard, Some(&body)).await;
         let said = error::body::read(&body).unwrap_or_default();
         let class = exchange.hear(&said, ask.kind, secrets);
         let absent = class == Class::NotFound && ask.kind == Kind::Entity;
@@ -90,7 +100,9 @@ pub(crate) async fn once<T>(
         };
     }
     let limit = body::limit(line.settings.page_bytes);
-    match body::read(response, limit, &mut share, &mut measured.wire).await {
+    let body = body::read(response, limit, &mut share, &mut measured.wire).await;
+    keep(heard, body.as_deref().ok()).await;
+    match body {
         Ok(body) => match understand(Some(body)) {
             Ok(value) => Ok((value, share, date)),
             Err(Unread::Malformed(problem)) => fail(unread(&problem), exchange),
@@ -106,6 +118,13 @@ pub(crate) async fn once<T>(
         Err(Cut::Unreadable(problem)) => fail(unread(&problem), exchange),
         Err(Cut::Broken(error)) if error.is_timeout() => fail(Why::Slow(error.without_url()), exchange),
         Err(Cut::Broken(_)) => fail(unread("the connection ended within it"), exchange),
+    }
+}
+
+/// Gives an answer to whoever records.
+async fn keep(heard: Option<Heard>, body: Option<&[u8]>) {
+    if let Some(heard) = heard {
+        heard.keep(body.map(<[u8]>::to_vec)).await;
     }
 }
 

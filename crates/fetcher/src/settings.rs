@@ -12,6 +12,7 @@ use url::{Host, Url};
 
 use crate::dialect::Api;
 use crate::keeper::TokenKeeper;
+use crate::recording::Recorder;
 
 /// The largest `$top` that replication keys may ask for (replication guide).
 const MOST_PER_PAGE: u32 = 1000;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub proxy: Option<Url>,
     /// A PEM file with certificates to trust beside the system's.
     pub extra_ca: Option<PathBuf>,
+    /// Who keeps the feed's answers, if they are to be kept.
+    pub recorder: Option<Recorder>,
 }
 
 /// Where an access token comes from.
@@ -184,6 +187,7 @@ impl Settings {
             retry: RetrySettings::default(),
             proxy: None,
             extra_ca: None,
+            recorder: None,
         }
     }
 

@@ -63,7 +63,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Replicate all configured feeds until stopped
-    Run,
+    Run(Run),
     /// Show it all in one process: a simulated feed, a throw-away Postgres and the daemon
     Demo(Demo),
     /// Run one job now, once
@@ -93,7 +93,7 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Ask a running daemon whether it is alive
     Healthcheck(Healthcheck),
-    /// Serve a simulated feed
+    /// Serve a simulated feed, or a recorded one
     Simulate(Simulate),
     /// Prove that nothing is lost and nothing wrongly purged: random histories, random faults, row-for-row equality
     #[command(after_help = prove_clocks())]
@@ -102,6 +102,16 @@ pub(crate) enum Command {
     #[cfg(feature = "failpoints")]
     #[command(hide = true)]
     Failpoints,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Keep the feeds' answers in this folder, a file of JSON lines for each feed; secrets are taken out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) record: Option<PathBuf>,
+    /// Record what people wrote too, and not only its shape: the files are then licensed data of the MLS
+    #[arg(long, requires = "record")]
+    pub(crate) record_values: bool,
 }
 
 #[derive(Debug, Args)]
@@ -290,6 +300,9 @@ pub(crate) struct Simulate {
     /// How many bytes of JSON a listing has, on average and without its media
     #[arg(long, default_value_t = 8_000, value_name = "BYTES")]
     pub(crate) listing_bytes: usize,
+    /// Serve what `run --record` kept instead: a folder with one recording, or the file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["listings", "seed", "token", "moves_per_minute", "listing_bytes"])]
+    pub(crate) replay: Option<PathBuf>,
 }
 
 /// The dialect that a proof is held in.

@@ -19,6 +19,14 @@ impl Dialect {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Reso, Self::Spark];
 
+    /// Its word, as a replicator's configuration has it too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reso => "reso",
+            Self::Spark => "spark",
+        }
+    }
+
     /// Whether the surface has such records at all.
     pub fn offers(self, resource: Resource) -> bool {
         match self {

@@ -18,6 +18,7 @@ pub mod oauth;
 mod odata;
 mod proxy;
 mod question;
+mod replay;
 mod server;
 mod spark;
 mod trap;
@@ -32,6 +33,7 @@ pub use self::{
     manners::{Count, Manners},
     market::{Market, MarketSettings, Move},
     proxy::{CommitTrouble, Proxy, Weather},
+    replay::{Extent, Recording, Replay, ReplayError},
     server::{Settings, Simulator},
     spark::ListEnd,
     trap::Trap,

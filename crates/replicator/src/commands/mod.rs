@@ -35,7 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     crate::sabotage::prepare()?;
     let Cli { global, command } = cli;
     match command {
-        Command::Run => block_on(run::run(&global)),
+        Command::Run(arguments) => block_on(run::run(&global, &arguments)),
         Command::Demo(arguments) => block_on(demo::run(&global, &arguments)),
         Command::Once(arguments) => {
             with_store(&global, async |store, loaded| once::run(&store, &loaded, &arguments).await)

@@ -1,14 +1,17 @@
 //! `run`: the daemon.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use spark_fetcher::{Recorder, Values};
+use spark_scheduler::FeedSettings;
 use spark_simulator::postgres::ThrowAwayPostgres;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::load;
-use crate::cli::Global;
+use crate::cli::{Global, Run};
 use crate::config::{Error, Finding, Loaded, Severity, Target, check};
 use crate::daemon::{self, Parts};
 use crate::exit::{Exit, refuse};
@@ -16,7 +19,7 @@ use crate::shutdown::Shutdown;
 use crate::webhooks::Receiver;
 use crate::{assembly, clock, http, telemetry};
 
-pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
+pub(super) async fn run(global: &Global, arguments: &Run) -> anyhow::Result<Exit> {
     let loaded = load(global)?;
     let metrics = assembly::metrics()?;
     let counting = Arc::clone(&metrics);
@@ -24,7 +27,10 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
         .context("cannot start the log")?;
     warn_or_refuse(&loaded)?;
     let config = &loaded.config;
-    let feeds = assembly::feeds(config)?;
+    let mut feeds = assembly::feeds(config)?;
+    if let Some(folder) = &arguments.record {
+        record(&mut feeds, folder, arguments.record_values)?;
+    }
     let listener = listen(config.server.listen, "server.listen").await?;
     let inbox = match config.webhooks.listen {
         Some(address) => Some(listen(address, "webhooks.listen").await?),
@@ -52,6 +58,19 @@ pub(super) async fn run(global: &Global) -> anyhow::Result<Exit> {
     let parts =
         Parts { feeds, store, metrics, listener, hangups: Some(hangups), webhooks: webhooks.transpose()? };
     daemon::run(config, parts, &shutdown).await
+}
+
+/// From now on whatever the feeds answer is kept.
+fn record(feeds: &mut [FeedSettings], folder: &Path, values: bool) -> anyhow::Result<()> {
+    let values = if values { Values::Kept } else { Values::Redacted };
+    for feed in feeds {
+        let recorder = Recorder::open(folder, feed.feed(), values).map_err(|error| {
+            refuse(Exit::Configuration, format!("--record: {:#}", anyhow::Error::new(error)))
+        })?;
+        info!(feed = %feed.feed(), path = %recorder.path().display(), ?values, "the feed's answers are recorded");
+        feed.fetcher.recorder = Some(recorder);
+    }
+    Ok(())
 }
 
 /// Listens. An address that another process has may be free soon; one that is not ours will not.

@@ -20,6 +20,7 @@ mod token;
 mod oauth;
 mod secrets;
 mod secrets_oauth;
+mod recording;
 mod roles;
 mod hostile;
 mod port;

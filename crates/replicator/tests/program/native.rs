@@ -6,7 +6,7 @@ use spark_simulator::{Dialect, Resource};
 use super::stage::Stage;
 
 /// The stage's feed speaks the native API from now on.
-fn speak_spark(stage: &Stage) {
+pub(crate) fn speak_spark(stage: &Stage) {
     let text = std::fs::read_to_string(stage.config()).unwrap();
     let (reso, spark) = (stage.simulator.base_url(), stage.simulator.base_url_of(Dialect::Spark));
     let text = text.replace(&format!("base_url = '{reso}'"), &format!("api = 'spark'\nbase_url = '{spark}'"));

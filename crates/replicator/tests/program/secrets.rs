@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde_json::json;
@@ -99,9 +100,14 @@ impl Vault {
     }
 
     fn daemon(&self) -> Running {
-        let mut command = self.stage.program(&["run", "--log", "trace"]);
+        let mut command = self.stage.program(&["run", "--log", "trace", "--record-values"]);
+        command.arg("--record").arg(self.recordings());
         command.env("RUST_BACKTRACE", "full");
         Running::start(command)
+    }
+
+    fn recordings(&self) -> PathBuf {
+        self.stage.config().with_file_name("recordings")
     }
 
     /// Everything that was said, held against every secret.
@@ -257,6 +263,12 @@ async fn no_secret_is_in_a_log_an_answer_or_a_row_of_a_daemon_that_meets_all_kin
     assert_eq!(daemon.process.wait(), Some(0));
     let said = daemon.process.said();
     vault.saw("the log of run", said.clone());
+    for feed in ["beaches", "behind"] {
+        let recording = std::fs::read(vault.recordings().join(format!("{feed}.jsonl"))).unwrap();
+        let recording = String::from_utf8(recording).unwrap();
+        assert!(recording.contains("[secret]"), "nobody repeated a secret to {feed}");
+        vault.saw(format!("the recording of {feed}"), recording);
+    }
     vault.tell(&["once", "initial_download", "--resource", "Member"]);
     vault.saw("schema replicator", stage.rows_as_text("replicator").await);
     vault.saw("Postgres' log", vault.server.log());

@@ -9,6 +9,7 @@ mod native_truth;
 mod oauth;
 mod postgres;
 mod proxy;
+mod replay;
 mod surface;
 mod third_party;
 

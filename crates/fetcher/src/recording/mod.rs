@@ -1,0 +1,287 @@
+//! Keeps a feed's answers as they came, for bug reports and for tests.
+//!
+//! A recording is a file of JSON lines: an exchange each, in the order in which their answers ended. What an answer
+//! says is kept to the byte, but for two things that are taken out before anything is written: our secrets, always;
+//! and what people wrote about homes and each other, unless it is asked for ([`Values`]). Questions to a token
+//! endpoint are not recorded: their answers are secrets.
+
+mod redact;
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
+use serde::Serialize;
+use spark_domain::{FeedName, Resource};
+use url::Url;
+
+use crate::attempt::Line;
+use crate::quote::Forms;
+use crate::token::Token;
+
+/// A recording that is forgotten must not fill a disk.
+const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What an answer's headers tell us. The rest is the business of the servers between.
+const KEPT_HEADERS: [HeaderName; 4] = [DATE, CONTENT_TYPE, RETRY_AFTER, LOCATION];
+
+/// What becomes of the values in recorded answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Values {
+    /// Keys, numbers, stamps, dates, types and statuses stay; of every other text only the shape does.
+    #[default]
+    Redacted,
+    /// All stay: the recording is licensed data of the MLS.
+    Kept,
+}
+
+/// Writes the recording of one feed; clones write to the same.
+#[derive(Debug, Clone)]
+pub struct Recorder(Arc<Recording>);
+
+/// The file of a recording cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("no recording can be kept in {}; name a folder that this user may write to", path.display())]
+pub struct RecorderError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+#[derive(Debug)]
+struct Recording {
+    path: PathBuf,
+    values: Values,
+    tape: Mutex<Tape>,
+}
+
+#[derive(Debug)]
+struct Tape {
+    file: File,
+    bytes: u64,
+    most_bytes: u64,
+    is_over: bool,
+}
+
+/// An exchange that is under way.
+pub(crate) struct Heard {
+    recording: Arc<Recording>,
+    token: Arc<Token>,
+    proxy_forms: Arc<Forms>,
+    line: Exchange,
+}
+
+/// A line of a recording; a replay reads the same members.
+#[derive(Serialize)]
+struct Exchange {
+    feed: String,
+    /// Its dialect.
+    api: &'static str,
+    /// The service root.
+    base_url: String,
+    /// What was asked for.
+    url: String,
+    /// None if there was no answer.
+    status: Option<u16>,
+    headers: BTreeMap<String, String>,
+    /// As unpacked; none if it did not come to its end.
+    body: Option<String>,
+}
+
+impl Recorder {
+    /// Opens `FOLDER/FEED.jsonl`; what it holds already stays before what comes.
+    pub fn open(folder: &Path, feed: &FeedName, values: Values) -> Result<Self, RecorderError> {
+        let path = folder.join(format!("{feed}.jsonl"));
+        match Tape::open(folder, &path, MOST_BYTES) {
+            Ok(tape) => Ok(Self(Arc::new(Recording { path, values, tape: Mutex::new(tape) }))),
+            Err(source) => Err(RecorderError { path, source }),
+        }
+    }
+
+    /// The file that is written.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Listens to a question that is about to be sent.
+    pub(crate) fn listen(&self, line: &Line, url: &Url, token: &Arc<Token>) -> Heard {
+        let exchange = Exchange {
+            feed: line.settings.feed.to_string(),
+            api: line.settings.api.as_str(),
+            base_url: line.settings.base_url.to_string(),
+            url: url.to_string(),
+            status: None,
+            headers: BTreeMap::new(),
+            body: None,
+        };
+        Heard {
+            recording: Arc::clone(&self.0),
+            token: Arc::clone(token),
+            proxy_forms: Arc::clone(&line.proxy_forms),
+            line: exchange,
+        }
+    }
+}
+
+impl Heard {
+    /// Takes in the head of the answer.
+    pub(crate) fn head(&mut self, response: &Response) {
+        self.line.status = Some(response.status().as_u16());
+        for name in KEPT_HEADERS {
+            if let Some(value) = response.headers().get(&name).and_then(|value| value.to_str().ok()) {
+                self.line.headers.insert(name.to_string(), value.to_owned());
+            }
+        }
+    }
+
+    /// Writes the exchange, with the whole body if it came to its end. Whatever goes wrong is the recording's own
+    /// affair: replication goes on.
+    pub(crate) async fn keep(self, body: Option<Vec<u8>>) {
+        // On a thread of its own, and waited for: an answer is in the file before its page is in the database.
+        let written = tokio::task::spawn_blocking(move || self.write(body)).await;
+        if let Err(error) = written {
+            tracing::error!(%error, "an answer could not be recorded");
+        }
+    }
+
+    fn write(mut self, body: Option<Vec<u8>>) {
+        let Self { recording, token, proxy_forms, line } = &mut self;
+        let hide = |text: &str| {
+            [token.forms(), proxy_forms].iter().fold(text.to_owned(), |text, forms| forms.hide(&text))
+        };
+        let succeeded = line.status.is_some_and(|status| (200..300).contains(&status));
+        line.body = body.map(|body| {
+            let text = String::from_utf8_lossy(&body);
+            let is_open = recording.values == Values::Kept || !succeeded || is_about_words(&line.url);
+            hide(&if is_open { text } else { redact::values(&text).into() })
+        });
+        line.url = hide(&line.url);
+        line.headers.values_mut().for_each(|value| *value = hide(value));
+        recording.append(line);
+    }
+}
+
+impl Recording {
+    fn append(&self, exchange: &Exchange) {
+        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+        if tape.is_over {
+            return;
+        }
+        let (feed, path) = (&exchange.feed, self.path.display());
+        match tape.append(exchange) {
+            Ok(()) if tape.bytes < tape.most_bytes => {}
+            Ok(()) => {
+                tape.is_over = true;
+                tracing::warn!(%feed, %path, bytes = tape.bytes, "the recording has its full length and ends here");
+            }
+            Err(error) => {
+                tape.is_over = true;
+                tracing::error!(%feed, %path, %error, "the recording cannot be written and ends here");
+            }
+        }
+    }
+}
+
+impl Tape {
+    fn open(folder: &Path, path: &Path, most_bytes: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let mut bytes = file.seek(SeekFrom::End(0))?;
+        if bytes > 0 {
+            // A process that was killed may have left half a line.
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+                bytes += 1;
+            }
+        }
+        Ok(Self { file, bytes, most_bytes, is_over: false })
+    }
+
+    fn append(&mut self, exchange: &Exchange) -> io::Result<()> {
+        let mut line = serde_json::to_vec(exchange)?;
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+}
+
+/// Whether an answer holds the words of which listings are made, and no listing.
+fn is_about_words(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('/').next().is_some_and(|last| last.split('(').next() == Some(Resource::Lookup.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn exchange(body: &str) -> Exchange {
+        Exchange {
+            feed: "beaches".to_owned(),
+            api: "spark",
+            base_url: "https://replication.sparkapi.com/v1".to_owned(),
+            url: "https://replication.sparkapi.com/v1/listings?_limit=1".to_owned(),
+            status: Some(200),
+            headers: BTreeMap::new(),
+            body: Some(body.to_owned()),
+        }
+    }
+
+    fn bodies(path: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| line["body"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_recording_goes_on_behind_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, path) = (folder.path().join("deep/er"), folder.path().join("deep/er/beaches.jsonl"));
+        Tape::open(&folder, &path, MOST_BYTES).unwrap().append(&exchange("first")).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it is licensed data");
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"feed\":\"bea").unwrap();
+        Tape::open(&folder, &path, MOST_BYTES).unwrap().append(&exchange("second")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() == 3 && lines[0].contains("first") && lines[2].contains("second"), "{text}");
+    }
+
+    #[test]
+    fn a_recording_ends_when_it_is_full_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("beaches.jsonl");
+        let tape = Mutex::new(Tape::open(folder.path(), &path, 1_000).unwrap());
+        let recording = Recording { path: path.clone(), values: Values::Kept, tape };
+        for number in 0..100 {
+            recording.append(&exchange(&format!("{number}")));
+        }
+        let kept = bodies(&path);
+        assert!((4..20).contains(&kept.len()), "{kept:?}");
+        assert_eq!(kept[1], "1");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_named() {
+        let error = Recorder::open(Path::new("/dev/null/x"), &"beaches".parse().unwrap(), Values::Kept);
+        let message = error.err().unwrap().to_string();
+        assert!(message.contains("/dev/null/x/beaches.jsonl") && message.contains("may write"), "{message}");
+    }
+
+    #[test]
+    fn lookups_are_words_and_no_listings() {
+        assert!(is_about_words("https://h/Version/3/Reso/OData/Lookup?$top=3"));
+        assert!(is_about_words("https://h/Lookup('a')"));
+        assert!(!is_about_words("https://h/Property?$expand=Lookup"));
+    }
+}

@@ -1,0 +1,257 @@
+//! What a recording holds: which question was answered how, and where each record was seen by its key.
+//!
+//! The file is gone through once and stays where it is; an answer is read when it is served. A first download is
+//! gigabytes, what is remembered of it a few hundred bytes a page.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, BufRead, BufReader},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, value::RawValue};
+
+use super::question::{Base, Question, question};
+use crate::{dialect::Dialect, world::Resource};
+
+/// Why there is nothing to replay.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The folder or the file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// There is no recording in it.
+    #[error("{} holds no recording; `run --record {}` writes FEED.jsonl there", .0.display(), .0.display())]
+    Nothing(PathBuf),
+    /// There are several, and one can be served at an address.
+    #[error("{} holds several recordings; name one of the files: {}", path.display(), names.join(", "))]
+    Several {
+        /// The folder.
+        path: PathBuf,
+        /// The files in it.
+        names: Vec<String>,
+    },
+}
+
+/// A recorded feed.
+#[derive(Debug)]
+pub struct Recording {
+    file: File,
+    pub(super) path: PathBuf,
+    pub(super) feed: String,
+    pub(super) base: Base,
+    /// What links in its answers begin with: `https://replication.sparkapi.com`.
+    pub(super) origin: String,
+    pub(super) extent: Extent,
+    lines: Vec<Place>,
+    /// The exchanges of a question, by their number.
+    pub(super) questions: HashMap<String, Vec<usize>>,
+    /// Where a record was asked for by its key; and whether it was there.
+    pub(super) sightings: HashMap<(String, String), Vec<(usize, bool)>>,
+}
+
+/// How much was recorded, and when.
+#[derive(Debug, Clone, Default)]
+pub struct Extent {
+    /// Exchanges.
+    pub exchanges: usize,
+    /// Lines that are none: a process was killed while it wrote.
+    pub broken_lines: usize,
+    /// The first answer's `Date`.
+    pub first: Option<String>,
+    /// The last answer's.
+    pub last: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: usize,
+}
+
+/// An answer as it was recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// None if there was no answer.
+    pub(super) status: Option<u16>,
+    pub(super) headers: BTreeMap<String, String>,
+    /// None if it did not come to its end.
+    pub(super) body: Option<String>,
+    url: String,
+}
+
+impl Recording {
+    /// Reads a recording, or the only one in a folder.
+    pub fn read(path: &Path) -> Result<Self, ReplayError> {
+        let path = only_file(path)?;
+        let unreadable = |source| ReplayError::Unreadable { path: path.clone(), source };
+        let file = File::open(&path).map_err(unreadable)?;
+        let mut reader = BufReader::new(file.try_clone().map_err(unreadable)?);
+        let mut recording = Self {
+            file,
+            path: path.clone(),
+            feed: String::new(),
+            base: Base::default(),
+            origin: String::new(),
+            extent: Extent::default(),
+            lines: Vec::new(),
+            questions: HashMap::new(),
+            sightings: HashMap::new(),
+        };
+        let (mut offset, mut line) = (0, Vec::new());
+        while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+            recording.take(Place { offset, length: line.len() }, &line);
+            offset += line.len() as u64;
+            line.clear();
+        }
+        if recording.lines.is_empty() { Err(ReplayError::Nothing(path)) } else { Ok(recording) }
+    }
+
+    fn take(&mut self, place: Place, line: &[u8]) {
+        let value: Value = serde_json::from_slice(line).unwrap_or_default();
+        let Some(recorded) = Recorded::of(&value) else {
+            self.extent.broken_lines += usize::from(!line.trim_ascii().is_empty());
+            return;
+        };
+        let number = self.lines.len();
+        self.lines.push(place);
+        self.extent.exchanges = self.lines.len();
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        if number == 0 {
+            let base_url = text("base_url");
+            let path = target(&base_url);
+            let dialect = if text("api") == "spark" { Dialect::Spark } else { Dialect::Reso };
+            self.feed = text("feed");
+            self.base = Base { dialect, path: path.trim_end_matches('/').to_owned() };
+            base_url[..base_url.len() - path.len()].clone_into(&mut self.origin);
+        }
+        if let Some(date) = recorded.headers.get("date") {
+            self.extent.first.get_or_insert_with(|| date.clone());
+            self.extent.last = Some(date.clone());
+        }
+        let question = question(&self.base, target(&recorded.url));
+        self.sight(number, &question, &recorded);
+        self.questions.entry(question.text).or_default().push(number);
+    }
+
+    /// Notes which of the records that were asked for by key were there.
+    fn sight(&mut self, number: usize, question: &Question, recorded: &Recorded) {
+        let Some(by_key) = &question.by_key else { return };
+        let absent = recorded.status == Some(404) && by_key.is_single;
+        let Some(records) = recorded.records().or(absent.then(Vec::new)) else { return };
+        let there: Vec<String> =
+            records.iter().filter_map(|record| key(record, question.dialect, question.resource)).collect();
+        for key in &by_key.keys {
+            let sightings = self.sightings.entry(by_key.of(key)).or_default();
+            sightings.push((number, there.contains(key)));
+        }
+    }
+
+    pub(super) fn exchange(&self, number: usize) -> io::Result<Recorded> {
+        let Place { offset, length } = self.lines[number];
+        let mut line = vec![0; length];
+        self.file.read_exact_at(&mut line, offset)?;
+        let value: Value = serde_json::from_slice(&line)?;
+        Recorded::of(&value).ok_or_else(|| io::Error::other("the recording has changed since it was read"))
+    }
+
+    /// Whether an exchange ended well.
+    pub(super) fn succeeded(&self, number: usize) -> bool {
+        self.exchange(number).is_ok_and(|recorded| recorded.status == Some(200) && recorded.body.is_some())
+    }
+
+    /// A record as that exchange showed it.
+    pub(super) fn record(
+        &self,
+        number: usize,
+        wanted: &str,
+        question: &Question,
+    ) -> io::Result<Option<String>> {
+        let records = self.exchange(number)?.records().unwrap_or_default();
+        let found = |record: &RawValue| {
+            key(record, question.dialect, question.resource).is_some_and(|key| key == wanted)
+        };
+        Ok(records.iter().find(|record| found(record)).map(|record| record.get().to_owned()))
+    }
+}
+
+impl Recorded {
+    /// One that was never sent as a whole, but in its parts.
+    pub(super) fn put_together(status: u16, body: String) -> Self {
+        let headers = [("content-type", "application/json"), ("date", "")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { status: Some(status), headers, body: Some(body), url: String::new() }
+    }
+
+    fn of(value: &Value) -> Option<Self> {
+        let headers = value["headers"].as_object()?.iter();
+        value["base_url"].as_str().filter(|url| url.contains("://"))?;
+        Some(Self {
+            status: match &value["status"] {
+                Value::Null => None,
+                status => Some(u16::try_from(status.as_u64()?).ok()?),
+            },
+            headers: headers
+                .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+                .collect::<Option<_>>()?,
+            body: value["body"].as_str().map(str::to_owned),
+            url: value["url"].as_str()?.to_owned(),
+        })
+    }
+
+    /// The records of an answer that has some; one that was asked for alone is its whole answer.
+    fn records(&self) -> Option<Vec<Box<RawValue>>> {
+        type Members = BTreeMap<String, Box<RawValue>>;
+        let body = self.body.as_deref().filter(|_| self.status == Some(200))?;
+        let mut members: Members = serde_json::from_str(body).ok()?;
+        if let Some(envelope) = members.get("D") {
+            members = serde_json::from_str(envelope.get()).ok()?;
+        }
+        match members.get("value").or(members.get("Results")) {
+            Some(list) => serde_json::from_str(list.get()).ok(),
+            None => Some(vec![RawValue::from_string(body.to_owned()).ok()?]),
+        }
+    }
+}
+
+fn key(record: &RawValue, dialect: Dialect, resource: Option<Resource>) -> Option<String> {
+    let record: Value = serde_json::from_str(record.get()).ok()?;
+    let field = match dialect {
+        Dialect::Reso => resource?.key_field(),
+        Dialect::Spark => "Id",
+    };
+    record[field].as_str().map(str::to_owned)
+}
+
+/// What stands behind the origin of an address.
+fn target(url: &str) -> &str {
+    let behind_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[behind_scheme..].find('/').map_or("", |at| &url[behind_scheme + at..])
+}
+
+fn only_file(path: &Path) -> Result<PathBuf, ReplayError> {
+    let unreadable = |source| ReplayError::Unreadable { path: path.to_owned(), source };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let files = std::fs::read_dir(path).map_err(unreadable)?;
+    let files = files.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(unreadable)?;
+    let mut tapes: Vec<PathBuf> =
+        files.into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "jsonl")).collect();
+    tapes.sort();
+    match tapes.as_slice() {
+        [] => Err(ReplayError::Nothing(path.to_owned())),
+        [only] => Ok(only.clone()),
+        several => {
+            let names = several.iter().map(|file| file.display().to_string()).collect();
+            Err(ReplayError::Several { path: path.to_owned(), names })
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A recording, written here by hand, that is served again.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use spark_simulator::{Recording, Replay};
+
+const ORIGIN: &str = "https://feed.example";
+
+/// An exchange; `answer` is a status and a body.
+fn line(api: &str, path: &str, answer: Option<(u16, Option<&str>)>) -> String {
+    let base = if api == "spark" { "/v1" } else { "/reso" };
+    let exchange = json!({
+        "feed": "beaches", "api": api, "base_url": format!("{ORIGIN}{base}"), "url": format!("{ORIGIN}{base}/{path}"),
+        "status": answer.map(|(status, _)| status), "headers": {"date": "Sun, 01 Mar 2026 12:00:00 GMT"},
+        "body": answer.and_then(|(_, body)| body),
+    });
+    format!("{exchange}\n")
+}
+
+/// A replay, and the questions that it had no answer for.
+struct Stage {
+    replay: Replay,
+    client: reqwest::Client,
+    unrecorded: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stage {
+    async fn of(lines: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("beaches.jsonl");
+        std::fs::write(&file, lines.concat()).unwrap();
+        Self::at(folder.path()).await
+    }
+
+    async fn at(path: &Path) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let unrecorded = Arc::new(Mutex::new(Vec::new()));
+        let book = Arc::clone(&unrecorded);
+        let note = move |question: &str| book.lock().unwrap().push(question.to_owned());
+        let recording = Recording::read(path).unwrap();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let replay = Replay::start(anywhere, recording, note).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { replay, client, unrecorded }
+    }
+
+    async fn ask(&self, path: &str) -> Result<(u16, Value), reqwest::Error> {
+        let url = format!("{}/{}", self.replay.base_url(), path.replace(' ', "%20"));
+        let answer = self.client.get(url).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, serde_json::from_slice(&answer.bytes().await?).unwrap_or_default()))
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_answered_as_it_was_and_at_the_end_as_it_last_was_well() {
+    let link = format!(
+        r#"{{"value":[],"@odata.nextLink":"{ORIGIN}/reso/Property?page=2","x":"https:\/\/feed.example\/a"}}"#
+    );
+    let stage = Stage::of(&[
+        line("reso", "Property?a=1", Some((503, Some("{}")))),
+        line("reso", "Property?a=1", None),
+        line("reso", "Property?a=1", Some((200, None))),
+        "{\"feed\":\"bea\n".to_owned(),
+        line("reso", "Property?a=1", Some((200, Some(&link)))),
+        line("reso", "Property?a=1", Some((429, Some("{}")))),
+    ])
+    .await;
+    let extent = stage.replay.extent();
+    assert_eq!((extent.exchanges, extent.broken_lines), (5, 1));
+    assert_eq!(stage.ask("Property?a=1").await.unwrap().0, 503);
+    assert!(stage.ask("Property?a=1").await.unwrap_err().is_request(), "no answer at all");
+    let cut = stage.ask("Property?a=1").await.unwrap_err();
+    assert!(cut.is_body() || cut.is_decode(), "an answer that does not end: {cut:?}");
+    let (_, page) = stage.ask("Property?a=1").await.unwrap();
+    let here = stage.replay.base_url();
+    assert_eq!(page["@odata.nextLink"], format!("{here}/Property?page=2"));
+    assert_eq!(page["x"], here.replace("/reso", "/a"), "an escaped address as well");
+    assert_eq!(stage.ask("Property?a=1").await.unwrap().0, 429);
+    for _ in 0..2 {
+        assert_eq!(stage.ask("Property?a=1").await.unwrap(), (200, page.clone()), "it stands still");
+    }
+    let date =
+        stage.client.get(format!("{here}/Property?a=1")).send().await.unwrap().headers()["date"].clone();
+    assert!(!date.to_str().unwrap().contains("01 Mar 2026"), "{date:?}");
+}
+
+#[tokio::test]
+async fn what_was_never_asked_proves_nothing_and_is_told_once() {
+    let stage = Stage::of(&[line("reso", "Property?$top=9", Some((200, Some("{}"))))]).await;
+    for _ in 0..2 {
+        assert_eq!(stage.ask("Property?$top=8").await.unwrap().0, 503);
+    }
+    assert_eq!(*stage.unrecorded.lock().unwrap(), ["/Version/3/Reso/OData/Property?$top=8"]);
+    assert_eq!(stage.replay.journal().of("Property").len(), 0, "its path is its own");
+}
+
+#[tokio::test]
+async fn records_asked_for_by_key_are_put_together_as_they_were_shown_next() {
+    let a = |version: u8| json!({"ListingKey": "a", "Version": version});
+    let page = |records: &[Value]| json!({ "value": records }).to_string();
+    let stage = Stage::of(&[
+        line("reso", "Property?$filter=ListingKey%20in%20('a','b')", Some((200, Some(&page(&[a(1)]))))),
+        line("reso", "Property('a')", Some((200, Some(&a(2).to_string())))),
+        line("reso", "Property('b')", Some((404, Some("{}")))),
+        line("reso", "Property?$filter=ListingKey%20in%20('c')", Some((500, Some("{}")))),
+    ])
+    .await;
+    let versions = async |path: &str| stage.ask(path).await.unwrap().1["value"].clone();
+    let either = "Property?$filter=ListingKey eq 'b' or ListingKey eq 'a'";
+    assert_eq!(versions(either).await, json!([a(1)]), "b was not there");
+    assert_eq!(versions("Property?$top=1&$filter=ListingKey in ('a')").await, json!([a(2)]));
+    assert_eq!(versions("Property?$top=1&$filter=ListingKey in ('a')").await, json!([a(2)]), "its last");
+    assert_eq!(stage.ask("Property('b')").await.unwrap().0, 404);
+    assert_eq!(
+        stage.ask("Property?$filter=ListingKey in ('a','d')").await.unwrap().0,
+        503,
+        "nobody asked for d"
+    );
+    assert_eq!(stage.ask("Property?$filter=ListingKey in ('a')&$expand=Media").await.unwrap().0, 503);
+    assert_eq!(stage.ask("Property?$filter=ListingKey in ('c')").await.unwrap().0, 500);
+    assert_eq!(stage.ask("Property('c')").await.unwrap().0, 503, "a failure shows no record");
+}
+
+#[tokio::test]
+async fn a_native_record_comes_back_in_its_envelope() {
+    let body = json!({"D": {"Success": true, "Results": [{"Id": "1", "StandardFields": {}}]}}).to_string();
+    let stage =
+        Stage::of(&[line("spark", "listings?_filter=ListingKey%20Eq%20'1','2'", Some((200, Some(&body))))])
+            .await;
+    assert_eq!(stage.replay.dialect(), spark_simulator::Dialect::Spark);
+    let (status, shown) = stage.ask("listings/1").await.unwrap();
+    assert_eq!((status, &shown["D"]["Results"][0]["Id"]), (200, &json!("1")));
+    assert_eq!(stage.ask("listings/2").await.unwrap().0, 404);
+}
