@@ -18,6 +18,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     Error,
+    act::pick,
     history::{Deed, FeedDeed, Flicker, History, MarketDeed, OperatorDeed},
     lanes,
     report::Failure,
@@ -233,6 +234,18 @@ impl Trial<'_> {
                 3 => market(MarketDeed::Release),
                 _ => return Ok(()),
             },
+            15 if point.contains("_expansion") => {
+                let refused = Trouble::d(400, 1_505);
+                Deed::Feed(FeedDeed::Fault(Fault::new(refused).on("Property").matching("$expand").times(3)))
+            }
+            // A record that changes and cannot be delivered, on its page or alone.
+            15 if point.starts_with("put_away") => {
+                let world = self.stage.simulator.world().clone();
+                let Some(key) = pick(&world, Resource::Property, draw) else { return Ok(()) };
+                let bad = Fault::new(Trouble::BadRecord(key)).on("Property").unless("$select=ListingKey");
+                self.stage.simulator.faults().push(bad.times(20));
+                market(MarketDeed::HiddenField(draw))
+            }
             _ => Deed::Feed(FeedDeed::StepClock { forward: draw.is_multiple_of(2) }),
         };
         self.act(&deed).await

@@ -145,6 +145,16 @@ impl FeedContext {
         crate::persist!(self, self.store.set_paging(&self.lease, resource, Some(Paging::Key)))
     }
 
+    /// A server that was found out cannot be paged by key either. So its links get another chance: what it was
+    /// found out by may have been a single bad answer.
+    pub(crate) async fn page_as_configured(&self, resource: Resource) -> Result<(), JobError> {
+        if lock(&self.paging).remove(&resource).is_some() {
+            tracing::warn!(%resource, "paging by key fails as well; the next run pages as configured");
+            crate::persist!(self, self.store.set_paging(&self.lease, resource, None))?;
+        }
+        Ok(())
+    }
+
     /// Takes over what was found out before, or forgets it, since it was about another server.
     pub(crate) async fn recall_paging(&self, moved: bool) -> Result<(), JobError> {
         for known in crate::persist!(self, self.store.resources(self.feed()))? {

@@ -19,6 +19,7 @@ pub(crate) mod lookups;
 pub(crate) mod metadata;
 
 use spark_domain::plan::page_size;
+use spark_domain::walk::WalkFailed;
 use spark_domain::{Checkpoint, Job, Resource, Timestamp, Walk};
 use spark_store::{PageOutcome, RunId, RunTotals};
 
@@ -54,7 +55,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
             demand_download(run).await?;
         }
     }
-    match run.job {
+    let ended = match run.job {
         Job::InitialDownload => initial_download::run(run).await,
         Job::Update => update::run(run).await,
         Job::Lookback => lookback::run(run).await,
@@ -63,7 +64,11 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         Job::Lookups => lookups::run(run).await,
         Job::Metadata => metadata::run(run).await,
         Job::Resync => resync::run(run).await,
+    };
+    if let Err(JobError::Walk(WalkFailed::Unordered { .. })) = ended {
+        run.context.page_as_configured(run.resource).await?;
     }
+    ended
 }
 
 async fn demand_download(run: &Run<'_>) -> Result<(), JobError> {

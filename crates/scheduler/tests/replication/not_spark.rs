@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use spark_domain::walk::Paging;
 use spark_domain::{Job, Relation, Resource};
-use spark_simulator::{Count, Manners, PhotoChange};
+use spark_simulator::{Count, Fault, Manners, PhotoChange, Trouble};
 
 use crate::harness::{World, plain, sim, small};
 
@@ -119,6 +119,22 @@ async fn what_was_learnt_of_a_servers_paging_is_kept_until_the_configuration_cha
     let kept: Option<String> =
         world.ask("select paging from replicator.resource where resource = 'Property'").await;
     assert_eq!(kept, None);
+}
+
+#[tokio::test]
+async fn a_server_that_was_found_out_by_one_bad_answer_gets_another_chance_where_keys_do_not_help() {
+    let world = world(Manners::default(), Paging::NextLink).await;
+    let faults = world.simulator.faults();
+    faults.push(Fault::new(Trouble::NoLink).on("Property"));
+    // Links lead through pages in any order, `$orderby` through none that are not in its own.
+    faults.push(Fault::new(Trouble::Reversed).on("Property").forever());
+    let problem = world.fail(Job::InitialDownload, PROPERTY).await;
+    assert!(problem.contains("came after a greater one"), "{problem}");
+    let kept: Option<String> =
+        world.ask("select paging from replicator.resource where resource = 'Property'").await;
+    assert_eq!(kept, None, "it would fail for ever");
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
 }
 
 #[tokio::test]
