@@ -18,7 +18,7 @@ use crate::error::table::{Class, classify};
 use crate::error::{self, Exchange, Kind};
 use crate::headers;
 use crate::quote::{Forms, quote};
-use crate::recording::Heard;
+use crate::recording::{Asked, Heard};
 use crate::token::Token;
 
 /// An error's body is read no further.
@@ -57,8 +57,7 @@ pub(crate) async fn once<T>(
         .header(ACCEPT_ENCODING, "gzip")
         .header("OData-Version", "4.0");
     let mut exchange = Box::new(line.exchange(ask.endpoint));
-    let recorder = line.settings.recorder.as_ref();
-    let mut heard = recorder.map(|recorder| recorder.listen(line, url, &measured.token));
+    let mut heard = line.listen(url, &measured.token);
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
@@ -74,7 +73,7 @@ pub(crate) async fn once<T>(
     let origin = headers::redirect_origin(&response);
     measured.status = Some(status.as_u16());
     exchange.status = measured.status;
-    let secrets = [measured.token.forms(), &line.proxy_forms];
+    let secrets: [&Forms; 2] = [measured.token.forms(), &line.proxy_forms];
     let unread = |problem: &str| Why::Unread(quote(problem, secrets));
     exchange.request_id = headers::request_id(&response).map(|id| quote(id, secrets));
     let fail = |why, exchange| Err(Failed { why, exchange, hint });
@@ -118,6 +117,16 @@ pub(crate) async fn once<T>(
         Err(Cut::Unreadable(problem)) => fail(unread(&problem), exchange),
         Err(Cut::Broken(error)) if error.is_timeout() => fail(Why::Slow(error.without_url()), exchange),
         Err(Cut::Broken(_)) => fail(unread("the connection ended within it"), exchange),
+    }
+}
+
+impl Line {
+    /// Has whoever records listen to a question.
+    fn listen(&self, url: &Url, token: &Token) -> Option<Heard> {
+        let settings = &self.settings;
+        let asked = Asked { feed: &settings.feed, api: settings.api, base_url: &settings.base_url, url };
+        let secrets = [Arc::clone(token.forms()), Arc::clone(&self.proxy_forms)];
+        Some(settings.recorder.as_ref()?.listen(&asked, secrets))
     }
 }
 

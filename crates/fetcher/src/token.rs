@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +22,7 @@ pub(crate) struct Token {
     print: [u8; 32],
     /// Zero where nobody counts.
     generation: i64,
-    forms: Forms,
+    forms: Arc<Forms>,
 }
 
 impl Token {
@@ -69,7 +70,7 @@ impl Token {
             header,
             print: blake3::derive_key(BUDGET_CONTEXT, text.as_bytes()),
             generation: 0,
-            forms: Forms::of(text),
+            forms: Arc::new(Forms::of(text)),
         })
     }
 
@@ -89,7 +90,7 @@ impl Token {
     }
 
     /// What must be taken out of the words of others.
-    pub(crate) fn forms(&self) -> &Forms {
+    pub(crate) fn forms(&self) -> &Arc<Forms> {
         &self.forms
     }
 }

@@ -20,9 +20,8 @@ use serde::Serialize;
 use spark_domain::{FeedName, Resource};
 use url::Url;
 
-use crate::attempt::Line;
+use crate::dialect::Api;
 use crate::quote::Forms;
-use crate::token::Token;
 
 /// A recording that is forgotten must not fill a disk.
 const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
@@ -67,17 +66,24 @@ struct Tape {
     is_over: bool,
 }
 
+/// A question, and whose.
+pub(crate) struct Asked<'a> {
+    pub(crate) feed: &'a FeedName,
+    pub(crate) api: Api,
+    pub(crate) base_url: &'a Url,
+    pub(crate) url: &'a Url,
+}
+
 /// An exchange that is under way.
 pub(crate) struct Heard {
     recording: Arc<Recording>,
-    token: Arc<Token>,
-    proxy_forms: Arc<Forms>,
-    line: Exchange,
+    secrets: [Arc<Forms>; 2],
+    line: Answered,
 }
 
 /// A line of a recording; a replay reads the same members.
 #[derive(Serialize)]
-struct Exchange {
+struct Answered {
     feed: String,
     /// Its dialect.
     api: &'static str,
@@ -107,23 +113,18 @@ impl Recorder {
         &self.0.path
     }
 
-    /// Listens to a question that is about to be sent.
-    pub(crate) fn listen(&self, line: &Line, url: &Url, token: &Arc<Token>) -> Heard {
-        let exchange = Exchange {
-            feed: line.settings.feed.to_string(),
-            api: line.settings.api.as_str(),
-            base_url: line.settings.base_url.to_string(),
-            url: url.to_string(),
+    /// Listens to a question that is about to be sent; these are the secrets that its answer may repeat.
+    pub(crate) fn listen(&self, asked: &Asked<'_>, secrets: [Arc<Forms>; 2]) -> Heard {
+        let line = Answered {
+            feed: asked.feed.to_string(),
+            api: asked.api.as_str(),
+            base_url: asked.base_url.to_string(),
+            url: asked.url.to_string(),
             status: None,
             headers: BTreeMap::new(),
             body: None,
         };
-        Heard {
-            recording: Arc::clone(&self.0),
-            token: Arc::clone(token),
-            proxy_forms: Arc::clone(&line.proxy_forms),
-            line: exchange,
-        }
+        Heard { recording: Arc::clone(&self.0), secrets, line }
     }
 }
 
@@ -149,10 +150,8 @@ impl Heard {
     }
 
     fn write(mut self, body: Option<Vec<u8>>) {
-        let Self { recording, token, proxy_forms, line } = &mut self;
-        let hide = |text: &str| {
-            [token.forms(), proxy_forms].iter().fold(text.to_owned(), |text, forms| forms.hide(&text))
-        };
+        let Self { recording, secrets, line } = &mut self;
+        let hide = |text: &str| secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text));
         let succeeded = line.status.is_some_and(|status| (200..300).contains(&status));
         line.body = body.map(|body| {
             let text = String::from_utf8_lossy(&body);
@@ -166,7 +165,7 @@ impl Heard {
 }
 
 impl Recording {
-    fn append(&self, exchange: &Exchange) {
+    fn append(&self, exchange: &Answered) {
         let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
         if tape.is_over {
             return;
@@ -204,7 +203,7 @@ impl Tape {
         Ok(Self { file, bytes, most_bytes, is_over: false })
     }
 
-    fn append(&mut self, exchange: &Exchange) -> io::Result<()> {
+    fn append(&mut self, exchange: &Answered) -> io::Result<()> {
         let mut line = serde_json::to_vec(exchange)?;
         line.push(b'\n');
         self.file.write_all(&line)?;
@@ -225,8 +224,8 @@ mod tests {
 
     use super::*;
 
-    fn exchange(body: &str) -> Exchange {
-        Exchange {
+    fn exchange(body: &str) -> Answered {
+        Answered {
             feed: "beaches".to_owned(),
             api: "spark",
             base_url: "https://replication.sparkapi.com/v1".to_owned(),
