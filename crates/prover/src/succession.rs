@@ -1,4 +1,5 @@
-//! Who leads next: the leader is killed, and then its successor is asked to go.
+//! Who leads next: the leader is asked to go, and then its successor is killed. Neither comes back before another
+//! one leads.
 //!
 //! Only at rest, since any trouble of a history excuses a stand-by; and only under the lease as it is, since the
 //! promise is about seconds that nobody scales.
@@ -22,7 +23,7 @@ impl Trial<'_> {
             return Ok(());
         }
         for (signal, name, patience) in
-            [(Signal::KILL, "SIGKILL", TAKE_OVER), (Signal::TERM, "SIGTERM", HAND_OVER)]
+            [(Signal::TERM, "SIGTERM", HAND_OVER), (Signal::KILL, "SIGKILL", TAKE_OVER)]
         {
             let (leader, epoch) = self.stage.leader().await?;
             self.stage.instances[leader].signal(signal);
@@ -35,7 +36,10 @@ impl Trial<'_> {
                     return Ok(());
                 }
                 self.pass(LOOK).await?;
+                // It would be its own successor.
+                self.restarts[leader] = None;
             }
+            self.restarts[leader] = Some(Instant::now());
         }
         Ok(())
     }
