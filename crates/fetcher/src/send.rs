@@ -61,8 +61,11 @@ pub(crate) async fn once<T>(
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => {
-            keep(heard, None).await;
-            return Err(Failed { why: Why::transport(error), exchange, hint: None });
+            let why = Why::transport(error);
+            if let Some(heard) = heard {
+                heard.keep_failure(why.ending()).await;
+            }
+            return Err(Failed { why, exchange, hint: None });
         }
     };
     if let Some(heard) = &mut heard {
@@ -81,8 +84,7 @@ pub(crate) async fn once<T>(
     if !status.is_success() {
         // What an error says is welcome, but the status alone decides if it cannot be read.
         let body = body::read(response, ERROR_BODY_LIMIT, &mut share, &mut measured.wire).await;
-        let body = body.unwrap_or_default();
-        keep(heard, Some(&body)).await;
+        let body = recorded(heard, body).await.unwrap_or_default();
         let said = error::body::read(&body).unwrap_or_default();
         let class = exchange.hear(&said, ask.kind, secrets);
         let absent = class == Class::NotFound && ask.kind == Kind::Entity;
@@ -100,8 +102,7 @@ pub(crate) async fn once<T>(
     }
     let limit = body::limit(line.settings.page_bytes);
     let body = body::read(response, limit, &mut share, &mut measured.wire).await;
-    keep(heard, body.as_deref().ok()).await;
-    match body {
+    match recorded(heard, body).await {
         Ok(body) => match understand(Some(body)) {
             Ok(value) => Ok((value, share, date)),
             Err(Unread::Malformed(problem)) => fail(unread(&problem), exchange),
@@ -130,10 +131,20 @@ impl Line {
     }
 }
 
-/// Gives an answer to whoever records.
-async fn keep(heard: Option<Heard>, body: Option<&[u8]>) {
-    if let Some(heard) = heard {
-        heard.keep(body.map(<[u8]>::to_vec)).await;
+/// A body that went by whoever records.
+async fn recorded(heard: Option<Heard>, body: Result<Vec<u8>, Cut>) -> Result<Vec<u8>, Cut> {
+    match (heard, body) {
+        (None, body) => body,
+        (Some(heard), Ok(body)) => Ok(heard.keep(body).await),
+        (Some(heard), Err(cut)) => {
+            let failure = match &cut {
+                Cut::TooBig { .. } => "too_big",
+                Cut::Broken(error) if error.is_timeout() => "timeout",
+                Cut::Broken(_) | Cut::Unreadable(_) => "broken",
+            };
+            heard.keep_failure(failure).await;
+            Err(cut)
+        }
     }
 }
 
@@ -152,6 +163,11 @@ impl Why {
     fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_timeout() && !error.is_connect() { Self::Slow(error) } else { Self::Broken(error) }
+    }
+
+    /// How an exchange ended that had no answer.
+    fn ending(&self) -> &'static str {
+        if matches!(self, Self::Slow(_)) { "timeout" } else { "broken" }
     }
 
     pub(crate) fn source(&self) -> Option<&reqwest::Error> {

@@ -148,9 +148,10 @@ impl FeedContext {
     /// A server that was found out cannot be paged by key either. So its links get another chance: what it was
     /// found out by may have been a single bad answer.
     pub(crate) async fn page_as_configured(&self, resource: Resource) -> Result<(), JobError> {
-        if lock(&self.paging).remove(&resource).is_some() {
+        if lock(&self.paging).contains_key(&resource) {
             tracing::warn!(%resource, "paging by key fails as well; the next run pages as configured");
             crate::persist!(self, self.store.set_paging(&self.lease, resource, None))?;
+            lock(&self.paging).remove(&resource);
         }
         Ok(())
     }

@@ -1,18 +1,18 @@
 //! Keeps a feed's answers as they came, for bug reports and for tests.
 //!
 //! A recording is a file of JSON lines: an exchange each, in the order in which their answers ended. What an answer
-//! says is kept to the byte, but for two things that are taken out before anything is written: our secrets, always;
-//! and what people wrote about homes and each other, unless it is asked for ([`Values`]). Questions to a token
-//! endpoint are not recorded: their answers are secrets.
+//! says is kept as text, but for two things that are taken out before anything is written: our secrets, always; and
+//! what people wrote about homes and each other, unless it is asked for ([`Values`]). Questions to a token endpoint
+//! are not recorded: their answers are secrets.
 
 mod redact;
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderName, LOCATION, RETRY_AFTER};
@@ -32,7 +32,7 @@ const KEPT_HEADERS: [HeaderName; 4] = [DATE, CONTENT_TYPE, RETRY_AFTER, LOCATION
 /// What becomes of the values in recorded answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Values {
-    /// Keys, numbers, stamps, dates, types and statuses stay; of every other text only the shape does.
+    /// Keys, stamps, dates, types, statuses, prices and counts stay; of everything else only the shape does.
     #[default]
     Redacted,
     /// All stay: the recording is licensed data of the MLS.
@@ -45,7 +45,7 @@ pub struct Recorder(Arc<Recording>);
 
 /// The file of a recording cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("no recording can be kept in {}; name a folder that this user may write to", path.display())]
+#[error("no recording can be kept in {}; name a folder of this process' own", path.display())]
 pub struct RecorderError {
     path: PathBuf,
     source: io::Error,
@@ -96,12 +96,18 @@ struct Answered {
     headers: BTreeMap<String, String>,
     /// As unpacked; none if it did not come to its end.
     body: Option<String>,
+    /// How it ended otherwise: `timeout`, `too_big` or `broken`.
+    failure: Option<&'static str>,
 }
 
 impl Recorder {
-    /// Opens `FOLDER/FEED.jsonl`; what it holds already stays before what comes.
+    /// Opens `FOLDER/FEED.jsonl`, or `FOLDER/FEED.values.jsonl` for one that is not redacted; what it holds already
+    /// stays before what comes.
     pub fn open(folder: &Path, feed: &FeedName, values: Values) -> Result<Self, RecorderError> {
-        let path = folder.join(format!("{feed}.jsonl"));
+        let path = folder.join(match values {
+            Values::Redacted => format!("{feed}.jsonl"),
+            Values::Kept => format!("{feed}.values.jsonl"),
+        });
         match Tape::open(folder, &path, MOST_BYTES) {
             Ok(tape) => Ok(Self(Arc::new(Recording { path, values, tape: Mutex::new(tape) }))),
             Err(source) => Err(RecorderError { path, source }),
@@ -123,6 +129,7 @@ impl Recorder {
             status: None,
             headers: BTreeMap::new(),
             body: None,
+            failure: None,
         };
         Heard { recording: Arc::clone(&self.0), secrets, line }
     }
@@ -139,39 +146,64 @@ impl Heard {
         }
     }
 
-    /// Writes the exchange, with the whole body if it came to its end. Whatever goes wrong is the recording's own
-    /// affair: replication goes on.
-    pub(crate) async fn keep(self, body: Option<Vec<u8>>) {
+    /// Writes the exchange and gives the body back. Whatever goes wrong is the recording's own affair: replication
+    /// goes on.
+    pub(crate) async fn keep(mut self, body: Vec<u8>) -> Vec<u8> {
         // On a thread of its own, and waited for: an answer is in the file before its page is in the database.
-        let written = tokio::task::spawn_blocking(move || self.write(body)).await;
-        if let Err(error) = written {
-            tracing::error!(%error, "an answer could not be recorded");
+        let written = tokio::task::spawn_blocking(move || {
+            // One at a time: each holds another copy of its page, which no allowance knows of.
+            let recording = Arc::clone(&self.recording);
+            let mut tape = recording.lock();
+            self.line.body = Some(recording.redacted(&self.line, &body, &self.secrets));
+            self.write(&mut tape);
+            body
+        });
+        written.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer was lost while it was recorded; it is asked for again");
+            Vec::new()
+        })
+    }
+
+    /// Writes an exchange that did not come to its end.
+    pub(crate) async fn keep_failure(mut self, failure: &'static str) {
+        self.line.failure = Some(failure);
+        let written = tokio::task::spawn_blocking(move || {
+            let recording = Arc::clone(&self.recording);
+            let mut tape = recording.lock();
+            self.write(&mut tape);
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "a failure could not be recorded");
         }
     }
 
-    fn write(mut self, body: Option<Vec<u8>>) {
-        let Self { recording, secrets, line } = &mut self;
+    fn write(&mut self, tape: &mut Tape) {
+        let Self { recording, secrets, line } = self;
         let hide = |text: &str| secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text));
-        let succeeded = line.status.is_some_and(|status| (200..300).contains(&status));
-        line.body = body.map(|body| {
-            let text = String::from_utf8_lossy(&body);
-            let is_open = recording.values == Values::Kept || !succeeded || is_about_words(&line.url);
-            hide(&if is_open { text } else { redact::values(&text).into() })
-        });
         line.url = hide(&line.url);
         line.headers.values_mut().for_each(|value| *value = hide(value));
-        recording.append(line);
+        recording.append(tape, line);
     }
 }
 
 impl Recording {
-    fn append(&self, exchange: &Answered) {
-        let mut tape = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, Tape> {
+        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A body as it may be written. `$metadata` and lookups are the words of which records are made, and hold none.
+    fn redacted(&self, line: &Answered, body: &[u8], secrets: &[Arc<Forms>]) -> String {
+        let is_open = line.status == Some(200) && holds_no_record(&line.base_url, &line.url);
+        let values = if is_open { Values::Kept } else { self.values };
+        redact::redacted(&String::from_utf8_lossy(body), values, secrets)
+    }
+
+    fn append(&self, tape: &mut Tape, line: &Answered) {
         if tape.is_over {
             return;
         }
-        let (feed, path) = (&exchange.feed, self.path.display());
-        match tape.append(exchange) {
+        let (feed, path) = (&line.feed, self.path.display());
+        match tape.append(line) {
             Ok(()) if tape.bytes < tape.most_bytes => {}
             Ok(()) => {
                 tape.is_over = true;
@@ -189,6 +221,9 @@ impl Tape {
     fn open(folder: &Path, path: &Path, most_bytes: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        // Two writers would cut each other's lines.
+        file.try_lock().map_err(|_| io::Error::other("another process records into it"))?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
         let mut bytes = file.seek(SeekFrom::End(0))?;
         if bytes > 0 {
             // A process that was killed may have left half a line.
@@ -200,28 +235,46 @@ impl Tape {
                 bytes += 1;
             }
         }
-        Ok(Self { file, bytes, most_bytes, is_over: false })
+        Ok(Self { file, bytes, most_bytes, is_over: bytes >= most_bytes })
     }
 
-    fn append(&mut self, exchange: &Answered) -> io::Result<()> {
-        let mut line = serde_json::to_vec(exchange)?;
-        line.push(b'\n');
-        self.file.write_all(&line)?;
-        self.bytes += line.len() as u64;
+    fn append(&mut self, line: &Answered) -> io::Result<()> {
+        let mut writer = Counting { inner: BufWriter::new(&self.file), bytes: 0 };
+        serde_json::to_writer(&mut writer, line)?;
+        writer.write_all(b"\n")?;
+        writer.flush()?;
+        self.bytes += writer.bytes;
         Ok(())
     }
 }
 
-/// Whether an answer holds the words of which listings are made, and no listing.
-fn is_about_words(url: &str) -> bool {
+/// Counts what goes through it.
+struct Counting<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn holds_no_record(base_url: &str, url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('/').next().is_some_and(|last| last.split('(').next() == Some(Resource::Lookup.as_str()))
+    let place = path.strip_prefix(base_url.trim_end_matches('/')).unwrap_or_default();
+    let set = place.split('(').next().unwrap_or_default();
+    set == "/$metadata" || set.strip_prefix('/') == Some(Resource::Lookup.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn exchange(body: &str) -> Answered {
@@ -233,6 +286,7 @@ mod tests {
             status: Some(200),
             headers: BTreeMap::new(),
             body: Some(body.to_owned()),
+            failure: None,
         }
     }
 
@@ -263,7 +317,7 @@ mod tests {
         let tape = Mutex::new(Tape::open(folder.path(), &path, 1_000).unwrap());
         let recording = Recording { path: path.clone(), values: Values::Kept, tape };
         for number in 0..100 {
-            recording.append(&exchange(&format!("{number}")));
+            recording.append(&mut recording.lock(), &exchange(&format!("{number}")));
         }
         let kept = bodies(&path);
         assert!((4..20).contains(&kept.len()), "{kept:?}");
@@ -272,15 +326,34 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_is_named() {
-        let error = Recorder::open(Path::new("/dev/null/x"), &"beaches".parse().unwrap(), Values::Kept);
+        let error = Recorder::open(Path::new("/dev/null/x"), &"beaches".parse().unwrap(), Values::Redacted);
         let message = error.err().unwrap().to_string();
-        assert!(message.contains("/dev/null/x/beaches.jsonl") && message.contains("may write"), "{message}");
+        assert!(
+            message.contains("/dev/null/x/beaches.jsonl") && message.contains("of this process' own"),
+            "{message}"
+        );
     }
 
     #[test]
-    fn lookups_are_words_and_no_listings() {
-        assert!(is_about_words("https://h/Version/3/Reso/OData/Lookup?$top=3"));
-        assert!(is_about_words("https://h/Lookup('a')"));
-        assert!(!is_about_words("https://h/Property?$expand=Lookup"));
+    fn only_one_process_writes_a_recording_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let feed = "beaches".parse().unwrap();
+        let path = folder.path().join("beaches.jsonl");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let first = Recorder::open(folder.path(), &feed, Values::Redacted).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(Recorder::open(folder.path(), &feed, Values::Redacted).is_err(), "two writers");
+        let kept = Recorder::open(folder.path(), &feed, Values::Kept).unwrap();
+        assert_ne!(first.path(), kept.path(), "a file is redacted or not");
+    }
+
+    #[test]
+    fn lookups_and_metadata_hold_no_record() {
+        let base = "https://h/Version/3/Reso/OData/";
+        let of = |place: &str| holds_no_record(base, &format!("https://h/Version/3/Reso/OData/{place}"));
+        assert!(of("Lookup?$top=3") && of("Lookup('a')") && of("$metadata"));
+        assert!(!of("Property?$expand=Lookup") && !of("Property/Lookup") && !of(""));
+        assert!(!holds_no_record(base, "https://other/Lookup"));
     }
 }

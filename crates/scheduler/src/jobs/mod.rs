@@ -65,8 +65,10 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         Job::Metadata => metadata::run(run).await,
         Job::Resync => resync::run(run).await,
     };
-    if let Err(JobError::Walk(WalkFailed::Unordered { .. })) = ended {
-        run.context.page_as_configured(run.resource).await?;
+    if let Err(JobError::Walk(WalkFailed::Unordered { .. })) = ended
+        && let Err(error) = run.context.page_as_configured(run.resource).await
+    {
+        tracing::warn!(error = crate::error::chain(&error), "that keys do not help could not be noted");
     }
     ended
 }

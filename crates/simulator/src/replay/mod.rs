@@ -10,7 +10,7 @@ mod question;
 mod recording;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -32,6 +32,9 @@ use crate::{
     odata::Answer,
     spark,
 };
+
+/// Spark's code for a question whose answer takes too long.
+const TOO_MUCH: i64 = 1515;
 
 /// A recording that is being served; stops when dropped.
 #[derive(Debug)]
@@ -55,8 +58,8 @@ struct Shared {
 struct Played {
     /// How many of its answers a question has had.
     answers: HashMap<String, usize>,
-    /// Which exchange shows a record next.
-    records: HashMap<(String, String), usize>,
+    /// The first exchange that may show a record next: by what is wanted of it, and by key.
+    records: HashMap<String, HashMap<String, usize>>,
     missed: HashSet<String>,
 }
 
@@ -130,9 +133,15 @@ impl Shared {
         let number = self.journal.open(entry);
         let host = request.header("host").unwrap_or_default();
         let response = match self.answer(&question(&self.recording.base, &request.target)) {
+            // Whoever waited in vain, or had too much, asks for less; that can be had without waiting.
+            Ok(Some(recorded)) if recorded.failure.as_deref().is_some_and(|how| how != "broken") => {
+                plain(&refusal(dialect, 503, TOO_MUCH, "This answer was too slow or too large."))
+            }
             Ok(Some(recorded)) => self.dress(recorded, host),
-            Ok(None) => plain(&refusal(dialect, 503, "This question was not recorded.")),
-            Err(error) => plain(&refusal(dialect, 503, &format!("The recording cannot be read: {error}"))),
+            Ok(None) => plain(&refusal(dialect, 503, 503, "This question was not recorded.")),
+            Err(error) => {
+                plain(&refusal(dialect, 503, 503, &format!("The recording cannot be read: {error}")))
+            }
         };
         self.journal.close(number, |entry| entry.status = Some(response.status));
         response
@@ -140,69 +149,82 @@ impl Shared {
 
     /// The answer that is next; none if the question was never recorded.
     fn answer(&self, question: &Question) -> io::Result<Option<Recorded>> {
+        match self.choose(question) {
+            Choice::Exchange(number) => self.recording.exchange(number).map(Some),
+            Choice::Records(sightings) => self.put_together(question, &sightings).map(Some),
+            Choice::Nothing => Ok(None),
+        }
+    }
+
+    /// What answers a question next. Nothing is read here: everybody waits for it.
+    fn choose(&self, question: &Question) -> Choice {
         let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
-        let recorded = self.recording.questions.get(&question.text).map_or(&[][..], Vec::as_slice);
-        let had = played.answers.entry(question.text.clone()).or_default();
+        let Recording { questions, sizeless, .. } = &self.recording;
+        let (text, recorded) = match questions.get(&question.text) {
+            Some(recorded) => (&question.text, recorded.as_slice()),
+            None => (&question.sizeless, sizeless.get(&question.sizeless).map_or(&[][..], Vec::as_slice)),
+        };
+        let had = played.answers.entry(text.clone()).or_default();
         if let Some(number) = recorded.get(*had) {
             *had += 1;
             if let Some(by_key) = &question.by_key {
-                for key in &by_key.keys {
-                    played.pass(by_key, key, *number);
-                }
+                by_key.keys.iter().for_each(|key| played.pass(by_key, key, *number));
             }
-            return self.recording.exchange(*number).map(Some);
+            return Choice::Exchange(*number);
         }
         if let Some(by_key) = &question.by_key
-            && let Some(answer) = self.put_together(&mut played, question, by_key)?
+            && let Some(sightings) = self.sightings(&mut played, by_key)
         {
-            return Ok(Some(answer));
+            return Choice::Records(sightings);
         }
         let last_good = recorded.iter().rev().find(|number| self.recording.succeeded(**number));
         if let Some(number) = last_good.or(recorded.last()) {
-            return self.recording.exchange(*number).map(Some);
+            return Choice::Exchange(*number);
         }
         if played.missed.insert(question.text.clone()) {
             (self.unrecorded)(&question.text);
         }
-        Ok(None)
+        Choice::Nothing
     }
 
-    /// The records of these keys, each as it was shown next or last; none if one was never asked for in this way.
-    fn put_together(
-        &self,
-        played: &mut Played,
-        question: &Question,
-        by_key: &ByKey,
-    ) -> io::Result<Option<Recorded>> {
-        let mut records = Vec::new();
+    /// Where each of these records was shown next, or last; none if one was never asked for in this way.
+    fn sightings(&self, played: &mut Played, by_key: &ByKey) -> Option<Vec<Sighting>> {
+        let scope = self.recording.sightings.get(&by_key.scope)?;
+        let mut all = Vec::new();
         for key in &by_key.keys {
-            let id = by_key.of(key);
-            let Some(sightings) = self.recording.sightings.get(&id) else { return Ok(None) };
-            let next = played.records.get(&id).copied().unwrap_or_default();
-            let sighting = sightings.iter().find(|(number, _)| *number >= next).or(sightings.last());
-            let Some((number, is_there)) = sighting else { return Ok(None) };
+            let sightings = scope.get(key)?;
+            let next =
+                played.records.get(&by_key.scope).and_then(|next| next.get(key)).copied().unwrap_or_default();
+            let (number, is_there) =
+                sightings.iter().find(|(number, _)| *number >= next).or(sightings.last())?;
             played.pass(by_key, key, *number);
-            if *is_there {
-                records.extend(self.recording.record(*number, key, question)?);
+            all.push(Sighting { key: key.clone(), exchange: is_there.then_some(*number) });
+        }
+        Some(all)
+    }
+
+    fn put_together(&self, question: &Question, sightings: &[Sighting]) -> io::Result<Recorded> {
+        let mut pages = HashMap::new();
+        for number in sightings.iter().filter_map(|sighting| sighting.exchange) {
+            if let hash_map::Entry::Vacant(page) = pages.entry(number) {
+                page.insert(self.recording.records(number, question)?);
             }
         }
-        let many = records.len();
-        let Answer { status, body, .. } = match (question.dialect, by_key.is_single, records.pop()) {
-            (dialect, true, None) => refusal(dialect, 404, "Not Found"),
-            (Dialect::Reso, true, Some(record)) => Answer::json(record, many),
-            (dialect, _, popped) => {
-                records.extend(popped);
+        let record = |sighting: &Sighting| pages.get(&sighting.exchange?)?.get(&sighting.key);
+        let records: Vec<&str> = sightings.iter().filter_map(record).map(|record| record.get()).collect();
+        let is_single = question.by_key.as_ref().is_some_and(|by_key| by_key.is_single);
+        let answer = match (question.dialect, is_single, records.as_slice()) {
+            (dialect, true, []) => refusal(dialect, 404, 404, "Not Found"),
+            (Dialect::Reso, true, [record, ..]) => Answer::json((*record).to_owned(), 1),
+            (Dialect::Reso, false, _) => {
+                Answer::json(format!("{{\"value\":[{}]}}", records.join(",")), records.len())
+            }
+            (Dialect::Spark, ..) => {
                 let list = records.join(",");
-                Answer::json(
-                    match dialect {
-                        Dialect::Reso => format!("{{\"value\":[{list}]}}"),
-                        Dialect::Spark => format!("{{\"D\":{{\"Success\":true,\"Results\":[{list}]}}}}"),
-                    },
-                    many,
-                )
+                Answer::json(format!("{{\"D\":{{\"Success\":true,\"Results\":[{list}]}}}}"), records.len())
             }
         };
-        Ok(Some(Recorded::put_together(status, body)))
+        Ok(Recorded::put_together(answer.status, answer.body))
     }
 
     /// The answer on its way out: its links lead here, and it is of now.
@@ -232,10 +254,23 @@ impl Shared {
     }
 }
 
+/// What a question is answered with.
+enum Choice {
+    Exchange(usize),
+    Records(Vec<Sighting>),
+    Nothing,
+}
+
+/// Where a record was shown; none if it was not there.
+struct Sighting {
+    key: String,
+    exchange: Option<usize>,
+}
+
 impl Played {
     /// A record was shown as in that exchange: the next one is behind it.
     fn pass(&mut self, by_key: &ByKey, key: &str, number: usize) {
-        let next = self.records.entry(by_key.of(key)).or_default();
+        let next = self.records.entry(by_key.scope.clone()).or_default().entry(key.to_owned()).or_default();
         *next = (*next).max(number + 1);
     }
 }
@@ -246,10 +281,10 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-fn refusal(dialect: Dialect, status: u16, message: &str) -> Answer {
+fn refusal(dialect: Dialect, status: u16, code: i64, message: &str) -> Answer {
     match dialect {
-        Dialect::Reso => Answer::error(ErrorShape::Error, status, i64::from(status), message),
-        Dialect::Spark => spark::refuse(status, i64::from(status), message, None),
+        Dialect::Reso => Answer::error(ErrorShape::Error, status, code, message),
+        Dialect::Spark => spark::refuse(status, code, message, None),
     }
 }
 

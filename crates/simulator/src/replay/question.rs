@@ -9,10 +9,15 @@ use crate::{dialect::Dialect, http::Request, journal::Entry, odata, spark, world
 const ABOUT_THE_LIST: [&str; 8] =
     ["$filter", "_filter", "$top", "_limit", "$count", "_pagination", "$skiptoken", "_skiptoken"];
 
+/// How large a page is wanted.
+const SIZES: [&str; 2] = ["$top", "_limit"];
+
 /// A question, with a star for every moment in it.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) text: String,
+    /// The same without its page size: what a page weighed decides about the next one, and a replay's weigh less.
+    pub(super) sizeless: String,
     pub(super) dialect: Dialect,
     pub(super) resource: Option<Resource>,
     pub(super) by_key: Option<ByKey>,
@@ -22,21 +27,14 @@ pub(super) struct Question {
 #[derive(Debug)]
 pub(super) struct ByKey {
     pub(super) keys: Vec<String>,
-    /// What of them is asked for: where they are, and which fields and relations.
-    pub(super) besides: String,
+    /// Where they are, and which fields and relations of them are wanted.
+    pub(super) scope: String,
     /// Whether the path names the record, so that the answer is that record alone.
     pub(super) is_single: bool,
 }
 
-impl ByKey {
-    /// One of the records, and what of it is asked for.
-    pub(super) fn of(&self, key: &str) -> (String, String) {
-        (self.besides.clone(), key.to_owned())
-    }
-}
-
 /// Where a feed was recorded: in which dialect, and at which path.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Base {
     pub(super) dialect: Dialect,
     pub(super) path: String,
@@ -73,10 +71,11 @@ pub(super) fn question(base: &Base, target: &str) -> Question {
             (Some(_), Dialect::Reso) => entry.path.split('(').next().unwrap_or_default(),
             (Some(_), Dialect::Spark) => entry.path.rsplit_once('/').map_or("", |(list, _)| list),
         };
-        ByKey { keys, besides: format!("{path}?{}", named(&ABOUT_THE_LIST)), is_single }
+        ByKey { keys, scope: format!("{path}?{}", named(&ABOUT_THE_LIST)), is_single }
     });
     Question {
         text: format!("{}?{}", entry.path, named(&[])),
+        sizeless: format!("{}?{}", entry.path, named(&SIZES)),
         dialect: base.dialect,
         resource: entry.resource.as_deref().and_then(Resource::named),
         by_key,
@@ -123,7 +122,9 @@ mod tests {
         let update = "/reso/Property?$top=9&$filter=ModificationTimestamp%20gt%202026-03-01T12:00:00Z";
         assert_eq!(text(update), text(&update.replace("12:00:00Z", "13:30:10.5Z")));
         assert_eq!(text("/A?a=1&b=2"), text("/A?b=2&a=1"), "the order says nothing");
-        assert_ne!(text(update), text(&update.replace("$top=9", "$top=8")));
+        let other = update.replace("$top=9", "$top=8");
+        assert_ne!(text(update), text(&other));
+        assert_eq!(at_its_own_path(update).sizeless, at_its_own_path(&other).sizeless);
         assert_ne!(text(update), text(&format!("{update}&$skiptoken=7")));
         assert_eq!(
             timeless("gt 2026-03-01T12:00:00Z and le 2026-03-02T00:00:00.000Z or 2026-03-01"),
@@ -141,12 +142,12 @@ mod tests {
             (listed.keys.as_slice(), either.keys.as_slice()),
             (&["a", "b"].map(str::to_owned)[..], &["b", "a"].map(str::to_owned)[..])
         );
-        assert_eq!([&listed.besides, &either.besides], [&alone.besides; 2]);
+        assert_eq!([&listed.scope, &either.scope], [&alone.scope; 2]);
         assert!(alone.is_single && !listed.is_single);
         let base = Base { dialect: Dialect::Spark, path: "/v1".to_owned() };
         let native = |target: &str| question(&base, target).by_key.unwrap();
         let listed = native("/v1/listings?_expand=Photos&_filter=ListingKey Eq 'a','b'");
-        assert_eq!(listed.besides, native("/v1/listings/a?_expand=Photos").besides);
+        assert_eq!(listed.scope, native("/v1/listings/a?_expand=Photos").scope);
         assert!(at_its_own_path("/reso/Property?$top=2").by_key.is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! What a recording holds: which question was answered how, and where each record was seen by its key.
 //!
 //! The file is gone through once and stays where it is; an answer is read when it is served. A first download is
-//! gigabytes, what is remembered of it a few hundred bytes a page.
+//! gigabytes; what is remembered of it are questions, and the keys of records that were asked for by name.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,6 +30,11 @@ pub enum ReplayError {
     /// There is no recording in it.
     #[error("{} holds no recording; `run --record {}` writes FEED.jsonl there", .0.display(), .0.display())]
     Nothing(PathBuf),
+    /// It goes on over a change of the feed's address or dialect.
+    #[error(
+        "{} was recorded at more than one base_url or api; part it where they change", .0.display()
+    )]
+    Mixed(PathBuf),
     /// There are several, and one can be served at an address.
     #[error("{} holds several recordings; name one of the files: {}", path.display(), names.join(", "))]
     Several {
@@ -51,10 +56,13 @@ pub struct Recording {
     pub(super) origin: String,
     pub(super) extent: Extent,
     lines: Vec<Place>,
-    /// The exchanges of a question, by their number.
+    /// Which of them ended well.
+    succeeded: Vec<bool>,
+    /// The exchanges of a question, by their number; also of a question for pages of whatever size.
     pub(super) questions: HashMap<String, Vec<usize>>,
-    /// Where a record was asked for by its key; and whether it was there.
-    pub(super) sightings: HashMap<(String, String), Vec<(usize, bool)>>,
+    pub(super) sizeless: HashMap<String, Vec<usize>>,
+    /// Where a record was asked for by its key, and whether it was there: by what was wanted of it, and by key.
+    pub(super) sightings: HashMap<String, HashMap<String, Vec<(usize, bool)>>>,
 }
 
 /// How much was recorded, and when.
@@ -84,6 +92,8 @@ pub(super) struct Recorded {
     pub(super) headers: BTreeMap<String, String>,
     /// None if it did not come to its end.
     pub(super) body: Option<String>,
+    /// How it ended then.
+    pub(super) failure: Option<String>,
     url: String,
 }
 
@@ -102,36 +112,45 @@ impl Recording {
             origin: String::new(),
             extent: Extent::default(),
             lines: Vec::new(),
+            succeeded: Vec::new(),
             questions: HashMap::new(),
+            sizeless: HashMap::new(),
             sightings: HashMap::new(),
         };
         let (mut offset, mut line) = (0, Vec::new());
         while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
-            recording.take(Place { offset, length: line.len() }, &line);
+            if !recording.take(Place { offset, length: line.len() }, &line) {
+                return Err(ReplayError::Mixed(path));
+            }
             offset += line.len() as u64;
             line.clear();
         }
         if recording.lines.is_empty() { Err(ReplayError::Nothing(path)) } else { Ok(recording) }
     }
 
-    fn take(&mut self, place: Place, line: &[u8]) {
+    /// Takes in a line; false if it is of another feed.
+    fn take(&mut self, place: Place, line: &[u8]) -> bool {
         let value: Value = serde_json::from_slice(line).unwrap_or_default();
         let Some(recorded) = Recorded::of(&value) else {
             self.extent.broken_lines += usize::from(!line.trim_ascii().is_empty());
-            return;
+            return true;
         };
         let number = self.lines.len();
-        self.lines.push(place);
-        self.extent.exchanges = self.lines.len();
         let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let base_url = text("base_url");
+        let path = target(&base_url);
+        let dialect = if text("api") == "spark" { Dialect::Spark } else { Dialect::Reso };
+        let base = Base { dialect, path: path.trim_end_matches('/').to_owned() };
+        let origin = &base_url[..base_url.len() - path.len()];
         if number == 0 {
-            let base_url = text("base_url");
-            let path = target(&base_url);
-            let dialect = if text("api") == "spark" { Dialect::Spark } else { Dialect::Reso };
             self.feed = text("feed");
-            self.base = Base { dialect, path: path.trim_end_matches('/').to_owned() };
-            base_url[..base_url.len() - path.len()].clone_into(&mut self.origin);
+            (self.base, self.origin) = (base, origin.to_owned());
+        } else if self.base != base || self.origin != origin {
+            return false;
         }
+        self.lines.push(place);
+        self.succeeded.push(recorded.status == Some(200) && recorded.body.is_some());
+        self.extent.exchanges = self.lines.len();
         if let Some(date) = recorded.headers.get("date") {
             self.extent.first.get_or_insert_with(|| date.clone());
             self.extent.last = Some(date.clone());
@@ -139,18 +158,27 @@ impl Recording {
         let question = question(&self.base, target(&recorded.url));
         self.sight(number, &question, &recorded);
         self.questions.entry(question.text).or_default().push(number);
+        self.sizeless.entry(question.sizeless).or_default().push(number);
+        true
     }
 
-    /// Notes which of the records that were asked for by key were there.
+    /// Notes which of the records that were asked for by key were there. That one was not is proved by a whole list
+    /// alone, or by a server's own 404: whatever else has no record says nothing about it.
     fn sight(&mut self, number: usize, question: &Question, recorded: &Recorded) {
         let Some(by_key) = &question.by_key else { return };
-        let absent = recorded.status == Some(404) && by_key.is_single;
-        let Some(records) = recorded.records().or(absent.then(Vec::new)) else { return };
-        let there: Vec<String> =
-            records.iter().filter_map(|record| key(record, question.dialect, question.resource)).collect();
+        let (there, is_whole) = match recorded.records() {
+            Some((records, is_whole)) => {
+                let key = |record: &RawValue| key(record, question.dialect, question.resource);
+                (records.iter().filter_map(|record| key(record)).collect(), is_whole)
+            }
+            None => (Vec::new(), by_key.is_single && recorded.is_absence()),
+        };
+        let scope = self.sightings.entry(by_key.scope.clone()).or_default();
         for key in &by_key.keys {
-            let sightings = self.sightings.entry(by_key.of(key)).or_default();
-            sightings.push((number, there.contains(key)));
+            let is_there = there.contains(key);
+            if is_there || is_whole {
+                scope.entry(key.clone()).or_default().push((number, is_there));
+            }
         }
     }
 
@@ -164,21 +192,19 @@ impl Recording {
 
     /// Whether an exchange ended well.
     pub(super) fn succeeded(&self, number: usize) -> bool {
-        self.exchange(number).is_ok_and(|recorded| recorded.status == Some(200) && recorded.body.is_some())
+        self.succeeded.get(number).copied().unwrap_or_default()
     }
 
-    /// A record as that exchange showed it.
-    pub(super) fn record(
+    /// These records as that exchange showed them, by their keys.
+    pub(super) fn records(
         &self,
         number: usize,
-        wanted: &str,
         question: &Question,
-    ) -> io::Result<Option<String>> {
-        let records = self.exchange(number)?.records().unwrap_or_default();
-        let found = |record: &RawValue| {
-            key(record, question.dialect, question.resource).is_some_and(|key| key == wanted)
-        };
-        Ok(records.iter().find(|record| found(record)).map(|record| record.get().to_owned()))
+    ) -> io::Result<HashMap<String, Box<RawValue>>> {
+        let (records, _) = self.exchange(number)?.records().unwrap_or_default();
+        let with_key =
+            |record: Box<RawValue>| Some((key(&record, question.dialect, question.resource)?, record));
+        Ok(records.into_iter().filter_map(with_key).collect())
     }
 }
 
@@ -187,7 +213,7 @@ impl Recorded {
     pub(super) fn put_together(status: u16, body: String) -> Self {
         let headers = [("content-type", "application/json"), ("date", "")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { status: Some(status), headers, body: Some(body), url: String::new() }
+        Self { status: Some(status), headers, body: Some(body), failure: None, url: String::new() }
     }
 
     fn of(value: &Value) -> Option<Self> {
@@ -202,32 +228,47 @@ impl Recorded {
                 .map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
                 .collect::<Option<_>>()?,
             body: value["body"].as_str().map(str::to_owned),
+            failure: value["failure"].as_str().map(str::to_owned),
             url: value["url"].as_str()?.to_owned(),
         })
     }
 
-    /// The records of an answer that has some; one that was asked for alone is its whole answer.
-    fn records(&self) -> Option<Vec<Box<RawValue>>> {
+    /// The records of an answer that has some, and whether these are all; one that was asked for alone is its whole
+    /// answer.
+    fn records(&self) -> Option<(Vec<Box<RawValue>>, bool)> {
         type Members = BTreeMap<String, Box<RawValue>>;
         let body = self.body.as_deref().filter(|_| self.status == Some(200))?;
         let mut members: Members = serde_json::from_str(body).ok()?;
         if let Some(envelope) = members.get("D") {
             members = serde_json::from_str(envelope.get()).ok()?;
         }
-        match members.get("value").or(members.get("Results")) {
-            Some(list) => serde_json::from_str(list.get()).ok(),
-            None => Some(vec![RawValue::from_string(body.to_owned()).ok()?]),
+        if members.contains_key("error")
+            || members.get("Success").is_some_and(|success| success.get() != "true")
+        {
+            return None;
         }
+        // A native list goes on behind its token, a list of OData's behind its link.
+        let goes_on = ["@odata.nextLink", "SkipToken"].iter().any(|name| members.contains_key(*name));
+        match members.get("value").or(members.get("Results")) {
+            Some(list) => Some((serde_json::from_str(list.get()).ok()?, !goes_on)),
+            None => Some((vec![RawValue::from_string(body.to_owned()).ok()?], false)),
+        }
+    }
+
+    /// Whether a server says itself that there is no such record; a proxy says it in HTML.
+    fn is_absence(&self) -> bool {
+        self.status == Some(404)
+            && self.body.as_deref().is_some_and(|body| body.trim_start().starts_with('{'))
     }
 }
 
 fn key(record: &RawValue, dialect: Dialect, resource: Option<Resource>) -> Option<String> {
-    let record: Value = serde_json::from_str(record.get()).ok()?;
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(record.get()).ok()?;
     let field = match dialect {
         Dialect::Reso => resource?.key_field(),
         Dialect::Spark => "Id",
     };
-    record[field].as_str().map(str::to_owned)
+    serde_json::from_str(members.get(field)?.get()).ok()
 }
 
 /// What stands behind the origin of an address.

@@ -17,7 +17,7 @@ fn line(api: &str, path: &str, answer: Option<(u16, Option<&str>)>) -> String {
     let exchange = json!({
         "feed": "beaches", "api": api, "base_url": format!("{ORIGIN}{base}"), "url": format!("{ORIGIN}{base}/{path}"),
         "status": answer.map(|(status, _)| status), "headers": {"date": "Sun, 01 Mar 2026 12:00:00 GMT"},
-        "body": answer.and_then(|(_, body)| body),
+        "body": answer.and_then(|(_, body)| body), "failure": answer.is_none().then_some("broken"),
     });
     format!("{exchange}\n")
 }
@@ -94,9 +94,9 @@ async fn a_question_is_answered_as_it_was_and_at_the_end_as_it_last_was_well() {
 async fn what_was_never_asked_proves_nothing_and_is_told_once() {
     let stage = Stage::of(&[line("reso", "Property?$top=9", Some((200, Some("{}"))))]).await;
     for _ in 0..2 {
-        assert_eq!(stage.ask("Property?$top=8").await.unwrap().0, 503);
+        assert_eq!(stage.ask("Property?$top=9&$expand=Media").await.unwrap().0, 503);
     }
-    assert_eq!(*stage.unrecorded.lock().unwrap(), ["/Version/3/Reso/OData/Property?$top=8"]);
+    assert_eq!(*stage.unrecorded.lock().unwrap(), ["/Version/3/Reso/OData/Property?$expand=Media&$top=9"]);
     assert_eq!(stage.replay.journal().of("Property").len(), 0, "its path is its own");
 }
 
@@ -125,6 +125,57 @@ async fn records_asked_for_by_key_are_put_together_as_they_were_shown_next() {
     assert_eq!(stage.ask("Property?$filter=ListingKey in ('a')&$expand=Media").await.unwrap().0, 503);
     assert_eq!(stage.ask("Property?$filter=ListingKey in ('c')").await.unwrap().0, 500);
     assert_eq!(stage.ask("Property('c')").await.unwrap().0, 503, "a failure shows no record");
+}
+
+#[tokio::test]
+async fn nothing_but_a_whole_list_or_a_servers_own_404_shows_that_a_record_is_gone() {
+    let page = |more: &str| format!(r#"{{"value":[{{"ListingKey":"a"}}]{more}}}"#);
+    let of = |filter: &str, status: u16, body: &str| {
+        line("reso", &format!("Property?$filter=ListingKey%20in%20({filter})"), Some((status, Some(body))))
+    };
+    let stage = Stage::of(&[
+        of("'a','linked'", 200, &page(r#","@odata.nextLink":"https://feed.example/reso/Property?page=2""#)),
+        of("'a','refused'", 200, r#"{"error":{"code":1,"message":"no"}}"#),
+        line("reso", "Property('proxied')", Some((404, Some("<html>No such page</html>")))),
+        of("'a','gone'", 200, &page("")),
+    ])
+    .await;
+    for unknown in ["linked", "refused", "proxied"] {
+        let (status, _) = stage.ask(&format!("Property?$filter=ListingKey eq '{unknown}'")).await.unwrap();
+        assert_eq!(status, 503, "nothing is known of {unknown}");
+    }
+    let (status, shown) = stage.ask("Property?$filter=ListingKey eq 'gone'").await.unwrap();
+    assert_eq!((status, shown), (200, json!({"value": []})));
+}
+
+#[tokio::test]
+async fn pages_of_another_size_are_the_recorded_ones_and_what_was_too_much_is_refused_as_such() {
+    let body = |record: &str| json!({"value": [{"ListingKey": record}]}).to_string();
+    let timed_out = line("reso", "Property?$top=900&$skiptoken=b", None).replace("broken", "timeout");
+    let stage = Stage::of(&[
+        line("reso", "Property?$top=9", Some((200, Some(&body("a"))))),
+        line("reso", "Property?$top=1", Some((200, Some(&body("counted"))))),
+        timed_out,
+        line("reso", "Property?$top=400&$skiptoken=b", Some((200, Some(&body("b"))))),
+    ])
+    .await;
+    let key = async |path: &str| stage.ask(path).await.unwrap().1["value"][0]["ListingKey"].clone();
+    assert_eq!(key("Property?$top=1").await, "counted", "a question that is known goes first");
+    let (status, refusal) = stage.ask("Property?$top=900&$skiptoken=b").await.unwrap();
+    assert_eq!((status, &refusal["error"]["code"]), (503, &json!(1515)));
+    assert_eq!(key("Property?$top=7").await, "a");
+    assert_eq!(stage.ask("Property?$top=450&$skiptoken=b").await.unwrap().0, 503, "as it was");
+    assert_eq!(key("Property?$top=450&$skiptoken=b").await, "b");
+}
+
+#[tokio::test]
+async fn a_recording_of_two_addresses_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("beaches.jsonl");
+    let lines = line("reso", "Property", None) + &line("spark", "listings", None);
+    std::fs::write(&file, lines).unwrap();
+    let message = Recording::read(&file).unwrap_err().to_string();
+    assert!(message.contains("more than one base_url"), "{message}");
 }
 
 #[tokio::test]
