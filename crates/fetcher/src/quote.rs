@@ -73,8 +73,7 @@ impl Forms {
         forms.into_iter().any(|form| if form.len() < SHORTEST { text == form } else { text.contains(form) })
     }
 
-    /// A text without them.
-    pub(crate) fn hide(&self, text: &str) -> String {
+    fn hide(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for form in &self.exact {
             text = text.replace(form.expose_secret(), MASK);

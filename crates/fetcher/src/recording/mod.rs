@@ -179,9 +179,9 @@ impl Heard {
 
     fn write(&mut self, tape: &mut Tape) {
         let Self { recording, secrets, line } = self;
-        let hide = |text: &str| secrets.iter().fold(text.to_owned(), |text, forms| forms.hide(&text));
-        line.url = hide(&line.url);
-        line.headers.values_mut().for_each(|value| *value = hide(value));
+        for text in line.headers.values_mut().chain([&mut line.url]) {
+            redact::mask(text, secrets);
+        }
         recording.append(tape, line);
     }
 }
