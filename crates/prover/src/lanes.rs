@@ -25,8 +25,8 @@ use crate::{
 /// Hears about every seed as it is done.
 pub type Progress = Arc<dyn Fn(&SeedReport) + Send + Sync>;
 
-/// Tries all seeds, or until `stop` resolves. An error means that nothing could be tried; what the seeds came to is
-/// in the report.
+/// Tries all seeds, or until `stop` resolves: the seeds under way are given up then, and what the others came to is
+/// told. An error means that nothing could be tried.
 pub async fn prove(
     settings: Settings,
     progress: Progress,
@@ -70,8 +70,17 @@ pub async fn prove(
             }
         });
     }
-    let reports = gather(&mut lanes, stop).await?;
-    let mut reports: Vec<SeedReport> = reports.into_iter().flatten().collect();
+    let mut stop = pin!(stop);
+    let (mut stopped, mut reports) = (false, Vec::new());
+    while !lanes.is_empty() {
+        tokio::select! {
+            () = &mut stop, if !stopped => {
+                stopped = true;
+                over.send_replace(true);
+            }
+            Some(lane) = lanes.join_next() => reports.extend(lane??),
+        }
+    }
     reports.sort_by_key(|report| report.seed);
     let mut totals = Figures::default();
     for report in &reports {
@@ -82,6 +91,7 @@ pub async fn prove(
         clocks: CLOCKS,
         steps: settings.steps,
         seconds: began.elapsed().as_secs_f64(),
+        stopped,
         totals,
         seeds: reports,
     })

@@ -20,6 +20,8 @@ pub struct Report {
     pub steps: usize,
     /// How long it took.
     pub seconds: f64,
+    /// Whether it was stopped before all seeds were tried.
+    pub stopped: bool,
     /// Sums over all seeds.
     pub totals: Figures,
     /// Seed by seed.

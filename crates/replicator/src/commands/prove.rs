@@ -58,7 +58,8 @@ async fn try_all(settings: Settings, arguments: &Prove, shutdown: &Shutdown) -> 
     let settings = sabotage::broken(settings, arguments.breakage);
     let report = prove(settings, Arc::new(|seed| print(&seed.to_string())), stop.cancelled()).await?;
     write(arguments, &report)?;
-    Ok(conclude(&report))
+    let exit = conclude(&report);
+    Ok(if report.stopped { shutdown.exit() } else { exit })
 }
 
 fn write(arguments: &Prove, report: &impl serde::Serialize) -> anyhow::Result<()> {
@@ -171,6 +172,7 @@ mod sabotage {
         for breakage in if breakages.is_empty() { all.as_slice() } else { breakages } {
             let settings = Settings { shrink: false, stop_at_first: true, ..settings.clone() };
             let report = prove(broken(settings, Some(*breakage)), Arc::new(|_| {}), stop.cancelled()).await?;
+            anyhow::ensure!(!report.stopped, "stopped");
             let found = report.broken().find_map(|seed| match &seed.outcome {
                 spark_prover::Outcome::Broken(failure) => Some((seed.seed, failure.certain()?)),
                 spark_prover::Outcome::Held | spark_prover::Outcome::NotTried { .. } => None,

@@ -26,8 +26,10 @@ fn a_short_proof_holds_and_is_written_down() {
 #[test]
 fn a_proof_that_is_stopped_ends_all_that_it_started() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = program(["prove", "--seeds", "0..99", "--lanes", "2"]);
-    command.env("TMPDIR", folder.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let report = elsewhere.path().join("report.json");
+    let mut command = program(["prove", "--seeds", "0..99", "--lanes", "2", "--report"]);
+    command.arg(&report).env("TMPDIR", folder.path());
     let mut running = Running::listening_to_stdout(command);
     let end = Instant::now() + PATIENCE * 2;
     while processes_of(folder.path().to_str().unwrap()).is_empty() {
@@ -36,6 +38,8 @@ fn a_proof_that_is_stopped_ends_all_that_it_started() {
     }
     running.signal("INT");
     assert_eq!(running.wait(), Some(130));
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(report["stopped"], true, "what was tried so far is told: {report}");
     let left = processes_of(folder.path().to_str().unwrap());
     assert!(left.is_empty(), "still there: {left:?}");
 }
