@@ -69,8 +69,8 @@ impl Forms {
 
     /// Whether a text holds one of them; a secret that is part of every word must be all of it.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        let forms = self.exact.iter().chain(&self.within_base64).map(ExposeSecret::expose_secret);
-        forms.into_iter().any(|form| if form.len() < SHORTEST { text == form } else { text.contains(form) })
+        let mut forms = self.exact.iter().chain(&self.within_base64).map(ExposeSecret::expose_secret);
+        forms.any(|form| if form.len() < SHORTEST { text == form } else { text.contains(form) })
     }
 
     fn hide(&self, text: &str) -> String {

@@ -125,9 +125,10 @@ impl Line {
     /// Has whoever records listen to a question.
     fn listen(&self, url: &Url, token: &Token) -> Option<Heard> {
         let settings = &self.settings;
+        let recorder = settings.recorder.as_ref()?;
         let asked = Asked { feed: &settings.feed, api: settings.api, base_url: &settings.base_url, url };
         let secrets = [Arc::clone(token.forms()), Arc::clone(&self.proxy_forms)];
-        Some(settings.recorder.as_ref()?.listen(&asked, secrets))
+        Some(recorder.listen(&asked, secrets))
     }
 }
 

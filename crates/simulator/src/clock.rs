@@ -37,6 +37,11 @@ impl Clock {
         self.read(|_| {})
     }
 
+    /// The same for a `Date` header.
+    pub(crate) fn http_date(&self) -> String {
+        self.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.read(|hands| hands.base += TimeDelta::from_std(by).unwrap_or_default());

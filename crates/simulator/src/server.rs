@@ -302,7 +302,7 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
     for trouble in troubles {
         match trouble {
             Trouble::Refuse { status, code, shape, .. } => {
-                return refusal(entry, *shape, *status, *code, "Refused on demand.");
+                return refusal(entry.dialect, *shape, *status, *code, "Refused on demand.");
             }
             Trouble::Answer { status, content_type, body } => {
                 return Answer { status: *status, content_type, body: body.clone(), records: 0 };
@@ -321,7 +321,7 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
             _ => {}
         }
     }
-    let refuse = |status, code, message| refusal(entry, ErrorShape::Error, status, code, message);
+    let refuse = |status, code, message| refusal(entry.dialect, ErrorShape::Error, status, code, message);
     if request.target.len() > LONGEST_URL {
         return Answer {
             status: 414,
@@ -375,8 +375,8 @@ fn answer(shared: &Shared, request: &Request, entry: &Entry, troubles: &[Trouble
 
 /// A refusal in the surface's own words: the native one knows no other envelope than its own, and says in it
 /// what the other leaves to the status.
-fn refusal(entry: &Entry, shape: ErrorShape, status: u16, code: i64, message: &str) -> Answer {
-    match (entry.dialect, code) {
+pub(crate) fn refusal(dialect: Dialect, shape: ErrorShape, status: u16, code: i64, message: &str) -> Answer {
+    match (dialect, code) {
         (Dialect::Reso, _) => Answer::error(shape, status, code, message),
         (Dialect::Spark, 401) => spark::refuse(status, 1000, message, None),
         (Dialect::Spark, _) => spark::refuse(status, code, message, None),
@@ -433,8 +433,7 @@ fn dress(
         }
     }
     let mut response = Response::new(answer.status, answer.content_type, body);
-    let date = shared.world.clock().now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    headers.push(("Date".to_owned(), date));
+    headers.push(("Date".to_owned(), shared.world.clock().http_date()));
     if dialect == Dialect::Reso {
         headers.push(("OData-Version".to_owned(), "4.0".to_owned()));
     }

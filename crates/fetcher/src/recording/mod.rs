@@ -61,7 +61,6 @@ struct Recording {
 #[derive(Debug)]
 struct Tape {
     file: File,
-    bytes: u64,
     most_bytes: u64,
     is_over: bool,
 }
@@ -154,6 +153,9 @@ impl Heard {
             // One at a time: each holds another copy of its page, which no allowance knows of.
             let recording = Arc::clone(&self.recording);
             let mut tape = recording.lock();
+            if tape.is_over {
+                return body;
+            }
             self.line.body = Some(recording.redacted(&self.line, &body, &self.secrets));
             self.write(&mut tape);
             body
@@ -204,10 +206,10 @@ impl Recording {
         }
         let (feed, path) = (&line.feed, self.path.display());
         match tape.append(line) {
-            Ok(()) if tape.bytes < tape.most_bytes => {}
-            Ok(()) => {
+            Ok(bytes) if bytes < tape.most_bytes => {}
+            Ok(bytes) => {
                 tape.is_over = true;
-                tracing::warn!(%feed, %path, bytes = tape.bytes, "the recording has its full length and ends here");
+                tracing::warn!(%feed, %path, bytes, "the recording has its full length and ends here");
             }
             Err(error) => {
                 tape.is_over = true;
@@ -235,34 +237,17 @@ impl Tape {
                 bytes += 1;
             }
         }
-        Ok(Self { file, bytes, most_bytes, is_over: bytes >= most_bytes })
+        Ok(Self { file, most_bytes, is_over: bytes >= most_bytes })
     }
 
-    fn append(&mut self, line: &Answered) -> io::Result<()> {
-        let mut writer = Counting { inner: BufWriter::new(&self.file), bytes: 0 };
+    /// Writes a line; how long the file is now.
+    fn append(&mut self, line: &Answered) -> io::Result<u64> {
+        let mut writer = BufWriter::new(&self.file);
         serde_json::to_writer(&mut writer, line)?;
         writer.write_all(b"\n")?;
         writer.flush()?;
-        self.bytes += writer.bytes;
-        Ok(())
-    }
-}
-
-/// Counts what goes through it.
-struct Counting<W> {
-    inner: W,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Counting<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        drop(writer);
+        Ok(self.file.metadata()?.len())
     }
 }
 

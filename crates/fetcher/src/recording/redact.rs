@@ -66,8 +66,11 @@ pub(super) fn redacted(text: &str, values: Values, secrets: &[Arc<Forms>]) -> St
         .run(text);
     }
     match values {
-        Values::Kept if repeats_a_secret(text, secrets) => MASK.to_owned(),
-        Values::Kept => text.to_owned(),
+        Values::Kept => {
+            let mut text = text.to_owned();
+            mask(&mut text, secrets);
+            text
+        }
         Values::Redacted => {
             // That it was HTML decides how it is taken.
             let mut out = if is_html(text.as_bytes()) { "<html>".to_owned() } else { String::new() };

@@ -30,7 +30,7 @@ use crate::{
     http::{self, Delivery, Request, Response},
     journal::{Entry, Journal},
     odata::Answer,
-    spark,
+    server::refusal,
 };
 
 /// Spark's code for a question whose answer takes too long.
@@ -134,14 +134,20 @@ impl Shared {
         let host = request.header("host").unwrap_or_default();
         let response = match self.answer(&question(&self.recording.base, &request.target)) {
             // Whoever waited in vain, or had too much, asks for less; that can be had without waiting.
-            Ok(Some(recorded)) if recorded.failure.as_deref().is_some_and(|how| how != "broken") => {
-                plain(&refusal(dialect, 503, TOO_MUCH, "This answer was too slow or too large."))
-            }
+            Ok(Some(recorded)) if recorded.failure.as_deref().is_some_and(|how| how != "broken") => plain(
+                &refusal(dialect, ErrorShape::Error, 503, TOO_MUCH, "This answer was too slow or too large."),
+            ),
             Ok(Some(recorded)) => self.dress(recorded, host),
-            Ok(None) => plain(&refusal(dialect, 503, 503, "This question was not recorded.")),
-            Err(error) => {
-                plain(&refusal(dialect, 503, 503, &format!("The recording cannot be read: {error}")))
+            Ok(None) => {
+                plain(&refusal(dialect, ErrorShape::Error, 503, 503, "This question was not recorded."))
             }
+            Err(error) => plain(&refusal(
+                dialect,
+                ErrorShape::Error,
+                503,
+                503,
+                &format!("The recording cannot be read: {error}"),
+            )),
         };
         self.journal.close(number, |entry| entry.status = Some(response.status));
         response
@@ -214,7 +220,7 @@ impl Shared {
         let records: Vec<&str> = sightings.iter().filter_map(record).map(|record| record.get()).collect();
         let is_single = question.by_key.as_ref().is_some_and(|by_key| by_key.is_single);
         let answer = match (question.dialect, is_single, records.as_slice()) {
-            (dialect, true, []) => refusal(dialect, 404, 404, "Not Found"),
+            (dialect, true, []) => refusal(dialect, ErrorShape::Error, 404, 404, "Not Found"),
             (Dialect::Reso, true, [record, ..]) => Answer::json((*record).to_owned(), 1),
             (Dialect::Reso, false, _) => {
                 Answer::json(format!("{{\"value\":[{}]}}", records.join(",")), records.len())
@@ -238,11 +244,7 @@ impl Shared {
         let mut response =
             Response { status: status.unwrap_or(500), headers: Vec::new(), body, delivery: Delivery::Whole };
         for (name, value) in headers {
-            let value = if name == "date" {
-                self.clock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-            } else {
-                here(&value)
-            };
+            let value = if name == "date" { self.clock.http_date() } else { here(&value) };
             response.headers.push((name, value));
         }
         response.delivery = match (status, whole) {
@@ -278,13 +280,6 @@ impl Played {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("recording", &self.recording.path).finish_non_exhaustive()
-    }
-}
-
-fn refusal(dialect: Dialect, status: u16, code: i64, message: &str) -> Answer {
-    match dialect {
-        Dialect::Reso => Answer::error(ErrorShape::Error, status, code, message),
-        Dialect::Spark => spark::refuse(status, code, message, None),
     }
 }
 

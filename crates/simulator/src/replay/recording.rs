@@ -56,8 +56,6 @@ pub struct Recording {
     pub(super) origin: String,
     pub(super) extent: Extent,
     lines: Vec<Place>,
-    /// Which of them ended well.
-    succeeded: Vec<bool>,
     /// The exchanges of a question, by their number; also of a question for pages of whatever size.
     pub(super) questions: HashMap<String, Vec<usize>>,
     pub(super) sizeless: HashMap<String, Vec<usize>>,
@@ -82,6 +80,7 @@ pub struct Extent {
 struct Place {
     offset: u64,
     length: usize,
+    ended_well: bool,
 }
 
 /// An answer as it was recorded.
@@ -112,14 +111,13 @@ impl Recording {
             origin: String::new(),
             extent: Extent::default(),
             lines: Vec::new(),
-            succeeded: Vec::new(),
             questions: HashMap::new(),
             sizeless: HashMap::new(),
             sightings: HashMap::new(),
         };
         let (mut offset, mut line) = (0, Vec::new());
         while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
-            if !recording.take(Place { offset, length: line.len() }, &line) {
+            if !recording.take(offset, &line) {
                 return Err(ReplayError::Mixed(path));
             }
             offset += line.len() as u64;
@@ -129,7 +127,7 @@ impl Recording {
     }
 
     /// Takes in a line; false if it is of another feed.
-    fn take(&mut self, place: Place, line: &[u8]) -> bool {
+    fn take(&mut self, offset: u64, line: &[u8]) -> bool {
         let value: Value = serde_json::from_slice(line).unwrap_or_default();
         let Some(recorded) = Recorded::of(&value) else {
             self.extent.broken_lines += usize::from(!line.trim_ascii().is_empty());
@@ -148,8 +146,8 @@ impl Recording {
         } else if self.base != base || self.origin != origin {
             return false;
         }
-        self.lines.push(place);
-        self.succeeded.push(recorded.status == Some(200) && recorded.body.is_some());
+        let ended_well = recorded.status == Some(200) && recorded.body.is_some();
+        self.lines.push(Place { offset, length: line.len(), ended_well });
         self.extent.exchanges = self.lines.len();
         if let Some(date) = recorded.headers.get("date") {
             self.extent.first.get_or_insert_with(|| date.clone());
@@ -183,7 +181,7 @@ impl Recording {
     }
 
     pub(super) fn exchange(&self, number: usize) -> io::Result<Recorded> {
-        let Place { offset, length } = self.lines[number];
+        let Place { offset, length, .. } = self.lines[number];
         let mut line = vec![0; length];
         self.file.read_exact_at(&mut line, offset)?;
         let value: Value = serde_json::from_slice(&line)?;
@@ -192,7 +190,7 @@ impl Recording {
 
     /// Whether an exchange ended well.
     pub(super) fn succeeded(&self, number: usize) -> bool {
-        self.succeeded.get(number).copied().unwrap_or_default()
+        self.lines[number].ended_well
     }
 
     /// These records as that exchange showed them, by their keys.
