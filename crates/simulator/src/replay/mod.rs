@@ -2,26 +2,27 @@
 //!
 //! Whoever asks the same questions gets the same answers in the same order, refusals and broken connections too;
 //! at the end of the recording each question keeps its last good answer, as of a market that stands still. Records
-//! that are asked for by key are put together as they were last shown, since which keys go into one question
-//! depends on the moment. What was never recorded is refused with 503: that proves nothing, and so nothing is
-//! deleted for it.
+//! that are asked for by key are put together as they were next shown, or last, since which keys and relations go
+//! into one question depends on the moment. What was never recorded is refused with 503: that proves nothing, and
+//! so nothing is deleted for it.
 
 mod question;
 mod recording;
 
 use std::{
-    collections::{HashMap, HashSet, hash_map},
+    collections::{BTreeMap, HashMap, HashSet, hash_map},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::recording::{Extent, Recording, ReplayError};
 use self::{
-    question::{ByKey, Question, question},
-    recording::Recorded,
+    question::{ByKey, Question, Wanted, question},
+    recording::{Recorded, Sighting},
 };
 use crate::{
     clock::Clock,
@@ -58,7 +59,7 @@ struct Shared {
 struct Played {
     /// How many of its answers a question has had.
     answers: HashMap<String, usize>,
-    /// The first exchange that may show a record next: by what is wanted of it, and by key.
+    /// The first exchange that may show a record next: by the list it is in, and by key.
     records: HashMap<String, HashMap<String, usize>>,
     missed: HashSet<String>,
 }
@@ -157,13 +158,13 @@ impl Shared {
     fn answer(&self, question: &Question) -> io::Result<Option<Recorded>> {
         match self.choose(question) {
             Choice::Exchange(number) => self.recording.exchange(number).map(Some),
-            Choice::Records(sightings) => self.put_together(question, &sightings).map(Some),
+            Choice::Records(views) => self.put_together(question, &views).map(Some),
             Choice::Nothing => Ok(None),
         }
     }
 
     /// What answers a question next. Nothing is read here: everybody waits for it.
-    fn choose(&self, question: &Question) -> Choice {
+    fn choose(&self, question: &Question) -> Choice<'_> {
         let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
         let Recording { questions, sizeless, .. } = &self.recording;
         let (text, recorded) = match questions.get(&question.text) {
@@ -174,14 +175,14 @@ impl Shared {
         if let Some(number) = recorded.get(*had) {
             *had += 1;
             if let Some(by_key) = &question.by_key {
-                by_key.keys.iter().for_each(|key| played.pass(by_key, key, *number));
+                by_key.keys.iter().for_each(|key| played.pass(&question.wanted.place, key, *number));
             }
             return Choice::Exchange(*number);
         }
         if let Some(by_key) = &question.by_key
-            && let Some(sightings) = self.sightings(&mut played, by_key)
+            && let Some(views) = self.views(&mut played, by_key, &question.wanted)
         {
-            return Choice::Records(sightings);
+            return Choice::Records(views);
         }
         let last_good = recorded.iter().rev().find(|number| self.recording.succeeded(**number));
         if let Some(number) = last_good.or(recorded.last()) {
@@ -193,31 +194,42 @@ impl Shared {
         Choice::Nothing
     }
 
-    /// Where each of these records was shown next, or last; none if one was never asked for in this way.
-    fn sightings(&self, played: &mut Played, by_key: &ByKey) -> Option<Vec<Sighting>> {
-        let scope = self.recording.sightings.get(&by_key.scope)?;
-        let mut all = Vec::new();
+    /// Where each of these records was shown next, or last; none if one was never shown with all that is wanted.
+    fn views(&self, played: &mut Played, by_key: &ByKey, wanted: &Wanted) -> Option<Vec<View<'_>>> {
+        let place = self.recording.sightings.get(&wanted.place)?;
+        let mut views = Vec::with_capacity(by_key.keys.len());
         for key in &by_key.keys {
-            let sightings = scope.get(key)?;
-            let next =
-                played.records.get(&by_key.scope).and_then(|next| next.get(key)).copied().unwrap_or_default();
-            let (number, is_there) =
-                sightings.iter().find(|(number, _)| *number >= next).or(sightings.last())?;
-            played.pass(by_key, key, *number);
-            all.push(Sighting { key: key.clone(), exchange: is_there.then_some(*number) });
+            let sightings = place.get(key)?;
+            let next = played.next(&wanted.place, key);
+            let fits = |seen: &Sighting| !seen.is_there || seen.wanted.has_fields_of(wanted);
+            // A list may be older than what its reader has seen since: lists are not gone through key by key.
+            let record = next_or_last(sightings, next, |seen| seen.by_key && fits(seen))
+                .or_else(|| next_or_last(sightings, next, fits))?;
+            played.pass(&wanted.place, key, record.exchange);
+            let mut relations = Vec::new();
+            if record.is_there {
+                // A set of photos is asked for after the stamp that announces it.
+                for relation in wanted.relations.difference(&record.wanted.relations) {
+                    let brings = |seen: &Sighting| seen.is_there && seen.wanted.relations.contains(relation);
+                    let sighting = next_or_last(sightings, record.exchange, brings)?;
+                    relations.push((relation.clone(), sighting.exchange));
+                }
+            }
+            views.push(View { key: key.clone(), record, relations });
         }
-        Some(all)
+        Some(views)
     }
 
-    fn put_together(&self, question: &Question, sightings: &[Sighting]) -> io::Result<Recorded> {
+    fn put_together(&self, question: &Question, views: &[View<'_>]) -> io::Result<Recorded> {
         let mut pages = HashMap::new();
-        for number in sightings.iter().filter_map(|sighting| sighting.exchange) {
+        for number in views.iter().flat_map(View::exchanges) {
             if let hash_map::Entry::Vacant(page) = pages.entry(number) {
                 page.insert(self.recording.records(number, question)?);
             }
         }
-        let record = |sighting: &Sighting| pages.get(&sighting.exchange?)?.get(&sighting.key);
-        let records: Vec<&str> = sightings.iter().filter_map(record).map(|record| record.get()).collect();
+        let records = views.iter().filter_map(|view| view.record(&pages, &question.wanted));
+        let records = records.collect::<serde_json::Result<Vec<_>>>()?;
+        let records: Vec<&str> = records.iter().map(|record| record.get()).collect();
         let is_single = question.by_key.as_ref().is_some_and(|by_key| by_key.is_single);
         let answer = match (question.dialect, is_single, records.as_slice()) {
             (dialect, true, []) => refusal(dialect, ErrorShape::Error, 404, 404, "Not Found"),
@@ -257,22 +269,116 @@ impl Shared {
 }
 
 /// What a question is answered with.
-enum Choice {
+enum Choice<'a> {
     Exchange(usize),
-    Records(Vec<Sighting>),
+    Records(Vec<View<'a>>),
     Nothing,
 }
 
-/// Where a record was shown; none if it was not there.
-struct Sighting {
+/// The records of exchanges, by their keys.
+type Pages = HashMap<usize, HashMap<String, Box<RawValue>>>;
+
+/// Where a record is found, and where those of its relations that did not come along with it.
+struct View<'a> {
     key: String,
-    exchange: Option<usize>,
+    record: &'a Sighting,
+    relations: Vec<(String, usize)>,
+}
+
+impl View<'_> {
+    /// The exchanges that are to be read.
+    fn exchanges(&self) -> impl Iterator<Item = usize> {
+        let record = self.record.is_there.then_some(self.record.exchange);
+        record.into_iter().chain(self.relations.iter().map(|(_, exchange)| *exchange))
+    }
+
+    /// The record with the relations that are wanted, and no others; none if it was not there.
+    fn record(&self, pages: &Pages, wanted: &Wanted) -> Option<serde_json::Result<Box<RawValue>>> {
+        let shown = |exchange: usize| pages.get(&exchange)?.get(&self.key);
+        let record = self.exchanges().next().and_then(shown)?;
+        if self.record.wanted.relations == wanted.relations {
+            return Some(Ok(record.clone()));
+        }
+        let arranged = || {
+            let mut members = Members::of(record)?;
+            members.retain(|name| {
+                wanted.relations.contains(name) || !self.record.wanted.relations.contains(name)
+            });
+            for (relation, exchange) in &self.relations {
+                if let Some(other) = shown(*exchange) {
+                    members.take(relation, Members::of(other)?);
+                }
+            }
+            members.into_raw()
+        };
+        Some(arranged())
+    }
+}
+
+/// The first that fits from that exchange on, or the last before it.
+fn next_or_last(sightings: &[Sighting], from: usize, fits: impl Fn(&Sighting) -> bool) -> Option<&Sighting> {
+    let (before, after) = sightings.split_at(sightings.partition_point(|seen| seen.exchange < from));
+    after.iter().find(|seen| fits(seen)).or_else(|| before.iter().rev().find(|seen| fits(seen)))
+}
+
+/// A record's members; natively most of them, and nearly all relations, stand one level deeper.
+struct Members {
+    outer: Object,
+    standard: Option<Object>,
+}
+
+type Object = BTreeMap<String, Box<RawValue>>;
+
+/// Where Spark keeps the members of a record.
+const STANDARD: &str = "StandardFields";
+
+impl Members {
+    fn of(record: &RawValue) -> serde_json::Result<Self> {
+        let mut outer: Object = serde_json::from_str(record.get())?;
+        let standard = outer.remove(STANDARD).map(|fields| serde_json::from_str(fields.get())).transpose()?;
+        Ok(Self { outer, standard })
+    }
+
+    fn objects(&mut self) -> impl Iterator<Item = &mut Object> {
+        [&mut self.outer].into_iter().chain(&mut self.standard)
+    }
+
+    /// Keeps members by their names; what is said of a member goes where it goes.
+    fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
+        self.objects().for_each(|members| members.retain(|name, _| keeps(about(name))));
+    }
+
+    /// Takes over a relation, wherever it stands.
+    fn take(&mut self, relation: &str, from: Self) {
+        let of_it = |members: Object| members.into_iter().filter(|(name, _)| about(name) == relation);
+        self.outer.extend(of_it(from.outer));
+        if let (Some(here), Some(there)) = (&mut self.standard, from.standard) {
+            here.extend(of_it(there));
+        }
+    }
+
+    fn into_raw(mut self) -> serde_json::Result<Box<RawValue>> {
+        if let Some(standard) = &self.standard {
+            self.outer.insert(STANDARD.to_owned(), to_raw_value(standard)?);
+        }
+        to_raw_value(&self.outer)
+    }
+}
+
+/// Which member a name is about: `Media@odata.count` is about `Media`.
+fn about(name: &str) -> &str {
+    name.split('@').next().unwrap_or_default()
 }
 
 impl Played {
+    /// The first exchange that may show this record next.
+    fn next(&self, place: &str, key: &str) -> usize {
+        self.records.get(place).and_then(|next| next.get(key)).copied().unwrap_or_default()
+    }
+
     /// A record was shown as in that exchange: the next one is behind it.
-    fn pass(&mut self, by_key: &ByKey, key: &str, number: usize) {
-        let next = self.records.entry(by_key.scope.clone()).or_default().entry(key.to_owned()).or_default();
+    fn pass(&mut self, place: &str, key: &str, number: usize) {
+        let next = self.records.entry(place.to_owned()).or_default().entry(key.to_owned()).or_default();
         *next = (*next).max(number + 1);
     }
 }

@@ -1,6 +1,8 @@
 //! When two questions are the same: an hour later a replicator asks for what changed since another moment, and
 //! puts other keys together.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 
 use crate::{dialect::Dialect, http::Request, journal::Entry, odata, spark, world::Resource};
@@ -8,6 +10,10 @@ use crate::{dialect::Dialect, http::Request, journal::Entry, odata, spark, world
 /// What paging, counting and filtering by key add to a question about records.
 const ABOUT_THE_LIST: [&str; 8] =
     ["$filter", "_filter", "$top", "_limit", "$count", "_pagination", "$skiptoken", "_skiptoken"];
+
+/// Which fields are wanted, and which relations.
+const SELECTIONS: [&str; 2] = ["$select", "_select"];
+const EXPANSIONS: [&str; 2] = ["$expand", "_expand"];
 
 /// How large a page is wanted.
 const SIZES: [&str; 2] = ["$top", "_limit"];
@@ -21,16 +27,37 @@ pub(super) struct Question {
     pub(super) dialect: Dialect,
     pub(super) resource: Option<Resource>,
     pub(super) by_key: Option<ByKey>,
+    pub(super) wanted: Wanted,
 }
 
 /// Records that are asked for by name.
 #[derive(Debug)]
 pub(super) struct ByKey {
     pub(super) keys: Vec<String>,
-    /// Where they are, and which fields and relations of them are wanted.
-    pub(super) scope: String,
     /// Whether the path names the record, so that the answer is that record alone.
     pub(super) is_single: bool,
+}
+
+/// What of its records a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    /// The list that they are in.
+    pub(super) place: String,
+    /// Which fields; none: all.
+    pub(super) fields: Option<BTreeSet<String>>,
+    /// Which relations come along.
+    pub(super) relations: BTreeSet<String>,
+}
+
+impl Wanted {
+    /// Whether an answer to this question shows the fields that another one asks for.
+    pub(super) fn has_fields_of(&self, other: &Self) -> bool {
+        match (&self.fields, &other.fields) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(here), Some(there)) => there.is_subset(here),
+        }
+    }
 }
 
 /// Where a feed was recorded: in which dialect, and at which path.
@@ -57,28 +84,35 @@ pub(super) fn question(base: &Base, target: &str) -> Question {
     let request = Request { method: "GET".to_owned(), target, headers: Vec::new(), body: Vec::new() };
     let mut entry = Entry::of(&request, DateTime::UNIX_EPOCH);
     entry.translate();
-    let named = |but: &[&str]| {
-        let params = entry.params.iter().filter(|(name, _)| !but.contains(&name.as_str()));
+    let named = |but: &[&[&str]]| {
+        let params = entry.params.iter();
+        let params = params.filter(|(name, _)| !but.iter().any(|group| group.contains(&name.as_str())));
         let mut params: Vec<String> =
             params.map(|(name, value)| format!("{name}={}", timeless(value))).collect();
         params.sort();
         params.join("&")
     };
-    let by_key = entry.keys().map(|keys| {
-        let is_single = entry.key.is_some();
-        let path = match (&entry.key, entry.dialect) {
-            (None, _) => entry.path.as_str(),
-            (Some(_), Dialect::Reso) => entry.path.split('(').next().unwrap_or_default(),
-            (Some(_), Dialect::Spark) => entry.path.rsplit_once('/').map_or("", |(list, _)| list),
-        };
-        ByKey { keys, scope: format!("{path}?{}", named(&ABOUT_THE_LIST)), is_single }
-    });
+    let listed = |names: &[&str]| {
+        let value = &entry.params.iter().find(|(name, _)| names.contains(&name.as_str()))?.1;
+        Some(value.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<_>>())
+    };
+    let path = match (&entry.key, entry.dialect) {
+        (None, _) => entry.path.as_str(),
+        (Some(_), Dialect::Reso) => entry.path.split('(').next().unwrap_or_default(),
+        (Some(_), Dialect::Spark) => entry.path.rsplit_once('/').map_or("", |(list, _)| list),
+    };
+    let wanted = Wanted {
+        place: format!("{path}?{}", named(&[&ABOUT_THE_LIST, &SELECTIONS, &EXPANSIONS])),
+        fields: listed(&SELECTIONS),
+        relations: listed(&EXPANSIONS).unwrap_or_default(),
+    };
     Question {
         text: format!("{}?{}", entry.path, named(&[])),
-        sizeless: format!("{}?{}", entry.path, named(&SIZES)),
+        sizeless: format!("{}?{}", entry.path, named(&[&SIZES])),
         dialect: base.dialect,
         resource: entry.resource.as_deref().and_then(Resource::named),
-        by_key,
+        by_key: entry.keys().map(|keys| ByKey { keys, is_single: entry.key.is_some() }),
+        wanted,
     }
 }
 
@@ -116,6 +150,10 @@ mod tests {
         super::question(&Base { dialect: Dialect::Reso, path: "/reso".to_owned() }, target)
     }
 
+    fn keys(keys: [&str; 2]) -> Vec<String> {
+        keys.map(str::to_owned).to_vec()
+    }
+
     #[test]
     fn two_updates_are_the_same_question_and_two_pages_are_not() {
         let text = |target: &str| at_its_own_path(target).text;
@@ -134,20 +172,26 @@ mod tests {
 
     #[test]
     fn records_asked_for_by_key_are_the_same_in_every_form() {
-        let of = |target: &str| at_its_own_path(target).by_key.unwrap();
-        let listed = of("/reso/Property?$expand=Media&$top=2&$filter=ListingKey in ('a','b')");
-        let either = of("/reso/Property?$expand=Media&$filter=ListingKey eq 'b' or ListingKey eq 'a'");
-        let alone = of("/reso/Property('a')?$expand=Media");
-        assert_eq!(
-            (listed.keys.as_slice(), either.keys.as_slice()),
-            (&["a", "b"].map(str::to_owned)[..], &["b", "a"].map(str::to_owned)[..])
-        );
-        assert_eq!([&listed.scope, &either.scope], [&alone.scope; 2]);
+        let listed = at_its_own_path("/reso/Property?$expand=Media&$top=2&$filter=ListingKey in ('a','b')");
+        let either =
+            at_its_own_path("/reso/Property?$expand=Media&$filter=ListingKey eq 'b' or ListingKey eq 'a'");
+        let alone = at_its_own_path("/reso/Property('a')?$expand=Media");
+        assert_eq!([&listed.wanted, &either.wanted], [&alone.wanted; 2]);
+        let [listed, either, alone] = [listed, either, alone].map(|question| question.by_key.unwrap());
+        assert_eq!((listed.keys, either.keys), (keys(["a", "b"]), keys(["b", "a"])));
         assert!(alone.is_single && !listed.is_single);
         let base = Base { dialect: Dialect::Spark, path: "/v1".to_owned() };
-        let native = |target: &str| question(&base, target).by_key.unwrap();
+        let native = |target: &str| question(&base, target).wanted;
         let listed = native("/v1/listings?_expand=Photos&_filter=ListingKey Eq 'a','b'");
-        assert_eq!(listed.scope, native("/v1/listings/a?_expand=Photos").scope);
+        assert_eq!(listed, native("/v1/listings/a?_expand=Photos"));
         assert!(at_its_own_path("/reso/Property?$top=2").by_key.is_none());
+    }
+
+    #[test]
+    fn an_answer_with_more_fields_serves_a_question_for_fewer() {
+        let of = |select: &str| at_its_own_path(&format!("/reso/Property?{select}")).wanted;
+        let (all, two, one) = (of(""), of("$select=A, B"), of("$select=B"));
+        assert!(all.has_fields_of(&two) && two.has_fields_of(&one) && one.has_fields_of(&one));
+        assert!(!one.has_fields_of(&two) && !two.has_fields_of(&all));
     }
 }

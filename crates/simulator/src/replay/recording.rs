@@ -4,16 +4,17 @@
 //! gigabytes; what is remembered of it are questions, and the keys of records that were asked for by name.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io::{self, BufRead, BufReader},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::{Value, value::RawValue};
 
-use super::question::{Base, Question, question};
+use super::question::{Base, Question, Wanted, question};
 use crate::{dialect::Dialect, world::Resource};
 
 /// Why there is nothing to replay.
@@ -59,8 +60,21 @@ pub struct Recording {
     /// The exchanges of a question, by their number; also of a question for pages of whatever size.
     pub(super) questions: HashMap<String, Vec<usize>>,
     pub(super) sizeless: HashMap<String, Vec<usize>>,
-    /// Where a record was asked for by its key, and whether it was there: by what was wanted of it, and by key.
-    pub(super) sightings: HashMap<String, HashMap<String, Vec<(usize, bool)>>>,
+    /// Where a record was seen, in the order of exchanges: by the list it is in, and by key.
+    pub(super) sightings: HashMap<String, HashMap<String, Vec<Sighting>>>,
+    /// What was ever wanted.
+    wanted: HashSet<Arc<Wanted>>,
+}
+
+/// An answer about a record, and whether it was there.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub(super) exchange: usize,
+    pub(super) is_there: bool,
+    /// Whether it was asked for by its key, or shown in a list.
+    pub(super) by_key: bool,
+    /// What was asked for in it.
+    pub(super) wanted: Arc<Wanted>,
 }
 
 /// How much was recorded, and when.
@@ -114,6 +128,7 @@ impl Recording {
             questions: HashMap::new(),
             sizeless: HashMap::new(),
             sightings: HashMap::new(),
+            wanted: HashSet::new(),
         };
         let (mut offset, mut line) = (0, Vec::new());
         while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
@@ -160,23 +175,39 @@ impl Recording {
         true
     }
 
-    /// Notes which of the records that were asked for by key were there. That one was not is proved by a whole list
-    /// alone, or by a server's own 404: whatever else has no record says nothing about it.
+    /// Notes which records an answer shows, and which of those that were asked for by key were not there. That is
+    /// proved by a whole list alone, or by a server's own 404: whatever else has no record says nothing about it.
+    ///
+    /// Of other lists only those count that bring relations along: the next question for them may be by key.
     fn sight(&mut self, number: usize, question: &Question, recorded: &Recorded) {
-        let Some(by_key) = &question.by_key else { return };
-        let (there, is_whole) = match recorded.records() {
-            Some((records, is_whole)) => {
-                let key = |record: &RawValue| key(record, question.dialect, question.resource);
-                (records.iter().filter_map(|record| key(record)).collect(), is_whole)
-            }
-            None => (Vec::new(), by_key.is_single && recorded.is_absence()),
+        let Question { by_key, wanted, .. } = question;
+        if by_key.is_none() && wanted.relations.is_empty() {
+            return;
+        }
+        let (there, is_whole): (HashSet<String>, bool) = if let Some((records, is_whole)) = recorded.records()
+        {
+            let key = |record: &RawValue| key(record, question.dialect, question.resource);
+            (records.iter().filter_map(|record| key(record)).collect(), is_whole)
+        } else {
+            let is_single = by_key.as_ref().is_some_and(|by_key| by_key.is_single);
+            (HashSet::new(), is_single && recorded.is_absence())
         };
-        let scope = self.sightings.entry(by_key.scope.clone()).or_default();
-        for key in &by_key.keys {
-            let is_there = there.contains(key);
-            if is_there || is_whole {
-                scope.entry(key.clone()).or_default().push((number, is_there));
-            }
+        let wanted = match self.wanted.get(wanted) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(wanted.clone()),
+        };
+        self.wanted.insert(Arc::clone(&wanted));
+        let place = self.sightings.entry(wanted.place.clone()).or_default();
+        let mut note = |key: String, is_there| {
+            let (by_key, wanted) = (by_key.is_some(), Arc::clone(&wanted));
+            place.entry(key).or_default().push(Sighting { exchange: number, is_there, by_key, wanted });
+        };
+        let asked = by_key.iter().flat_map(|by_key| &by_key.keys);
+        for key in asked.filter(|key| is_whole && !there.contains(*key)) {
+            note(key.clone(), false);
+        }
+        for key in there {
+            note(key, true);
         }
     }
 

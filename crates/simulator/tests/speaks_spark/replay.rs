@@ -128,6 +128,61 @@ async fn records_asked_for_by_key_are_put_together_as_they_were_shown_next() {
 }
 
 #[tokio::test]
+async fn a_records_relations_are_put_together_from_wherever_they_were_shown() {
+    let by_key = |more: &str, record: &Value| {
+        let path = format!("Property?$filter=ListingKey%20in%20('a')&$select=ListingKey,Stamp{more}");
+        line("reso", &path, Some((200, Some(&json!({ "value": [record] }).to_string()))))
+    };
+    let list = json!({"value": [
+        {"ListingKey": "a", "Stamp": 0, "Remarks": "", "Room": [1], "Room@odata.count": 1},
+        {"ListingKey": "b", "Stamp": 0, "Remarks": "", "Room": []},
+    ]});
+    let stage = Stage::of(&[
+        line("reso", "Property?$expand=Room&$top=9", Some((200, Some(&list.to_string())))),
+        by_key("&$expand=Media,Unit", &json!({"ListingKey": "a", "Stamp": 1, "Media": [2], "Unit": [3]})),
+        by_key("&$expand=Media", &json!({"ListingKey": "a", "Stamp": 4, "Media": [5]})),
+    ])
+    .await;
+    let ask = async |more: &str| stage.ask(&format!("Property?$filter=ListingKey eq {more}")).await.unwrap();
+    let record = async |more: &str| {
+        ask(&format!("'a'&$select=Stamp,ListingKey&$expand={more}")).await.1["value"].clone()
+    };
+    let first = json!([{"ListingKey": "a", "Stamp": 1, "Media": [2], "Room": [1], "Room@odata.count": 1}]);
+    assert_eq!(record("Room,Media").await, first, "and no units, which are not asked for");
+    assert_eq!(
+        record("Unit").await,
+        json!([{"ListingKey": "a", "Stamp": 4, "Unit": [3]}]),
+        "its next fields"
+    );
+    assert_eq!(ask("'a'&$select=ListingKey&$expand=OpenHouse").await.0, 503, "nobody saw its open houses");
+    assert_eq!(
+        ask("'a'&$select=ListingKey,City").await.1["value"][0]["Remarks"],
+        "",
+        "a list shows all fields"
+    );
+    assert_eq!(ask("'b'").await.1["value"][0]["ListingKey"], "b", "so it does of the others");
+    assert_eq!(ask("'b'&$select=ListingKey&$expand=Media").await.0, 503);
+}
+
+#[tokio::test]
+async fn native_relations_are_put_together_where_they_stand() {
+    let of = |expand: &str, fields: Value, custom: Value| {
+        let record = json!({"Id": "1", "StandardFields": fields, "CustomFields": custom});
+        let body = json!({"D": {"Success": true, "Results": [record]}}).to_string();
+        line("spark", &format!("listings/1?_expand={expand}"), Some((200, Some(&body))))
+    };
+    let stage = Stage::of(&[
+        of("Photos,CustomFields", json!({"City": "A", "Photos": [1]}), json!([2])),
+        of("Rooms,Units,CustomFields", json!({"City": "B", "Rooms": [3], "Units": [4]}), json!([5])),
+    ])
+    .await;
+    let (status, shown) = stage.ask("listings?_filter=ListingKey Eq '1'&_expand=Photos,Units").await.unwrap();
+    assert_eq!(status, 200);
+    let standard = json!({"City": "A", "Photos": [1], "Units": [4]});
+    assert_eq!(shown["D"]["Results"], json!([{"Id": "1", "StandardFields": standard}]));
+}
+
+#[tokio::test]
 async fn nothing_but_a_whole_list_or_a_servers_own_404_shows_that_a_record_is_gone() {
     let page = |more: &str| format!(r#"{{"value":[{{"ListingKey":"a"}}]{more}}}"#);
     let of = |filter: &str, status: u16, body: &str| {
