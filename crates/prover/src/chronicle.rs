@@ -108,6 +108,9 @@ pub(crate) fn present_since_it_came(versions: &[Version], from: Moment, to: Mome
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+    use spark_simulator::{Settings, Simulator};
+
     use super::*;
 
     fn version(at: Moment, stamp: Option<i64>) -> Version {
@@ -125,5 +128,28 @@ mod tests {
         assert!(present_since_it_came(&versions, 50, 150), "it was there ever since it came");
         assert!(!present_since_it_came(&versions, 50, 90), "it may not have come yet");
         assert!(!present_since_it_came(&versions, 150, 400), "it had left");
+    }
+
+    #[tokio::test]
+    async fn what_the_clock_ends_and_brings_back_is_noted_when_it_is_looked_at() {
+        let simulator = Simulator::start(Settings { listings: 3, ..Settings::default() }).await.unwrap();
+        let (world, clock) = (simulator.world(), simulator.clock());
+        let listing = &world.keys(Resource::Property)[0];
+        let began = clock.now();
+        let (from, to) = (began.timestamp(), began.timestamp() + 60);
+        let key = world.open_house_add(listing, from, to);
+        let mut chronicle = Chronicle::default();
+        for seconds in [0, 90, 30, 90] {
+            clock.set(began + TimeDelta::seconds(seconds));
+            chronicle.look(world, &BTreeSet::new());
+        }
+        let versions = chronicle.of(Resource::OpenHouse, &key);
+        let there: Vec<bool> = versions.iter().map(|version| version.stamp.is_some()).collect();
+        assert_eq!(there, [true, false, true, false]);
+        assert!(
+            versions.is_sorted_by(|one, next| one.latest == next.earliest),
+            "each look begins where the last one ended"
+        );
+        assert!(!present_throughout(versions, versions[2].latest, now()), "it ended while nobody looked");
     }
 }

@@ -141,6 +141,9 @@ impl Trial<'_> {
         }
         self.figures.rest_seconds = began.elapsed().as_secs_f64() - self.figures.chaos_seconds;
         self.stop().await?;
+        // An open house ends by the clock, also while the market stands still; one that was over comes back for a
+        // moment when the clock steps back.
+        self.chronicle.look(&self.stage.simulator.world().clone(), &BTreeSet::new());
         let mut verdict = judge::judge(&self.stage, &self.chronicle, &mut self.figures).await?;
         self.accusations.append(&mut verdict);
         if !self.accusations.is_empty() {
