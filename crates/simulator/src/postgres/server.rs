@@ -229,6 +229,8 @@ impl ThrowAwayPostgres {
             ("full_page_writes", sync),
             ("max_connections", &self.settings.max_connections.to_string()),
             ("shared_buffers", "64MB"),
+            // A restart waits for whoever was cut off before it said its name: a minute, by default.
+            ("authentication_timeout", "5s"),
             ("max_wal_size", "2GB"),
             ("log_line_prefix", "%m %d %a "),
         ] {
