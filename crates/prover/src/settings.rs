@@ -116,6 +116,7 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
         key_paging,
         sweep_timestamps,
         lease_life,
+        connections,
         ..
     } = climate;
     let [life, beat, poll] = [1, 4, 16].map(|part| lease_life.as_millis() / part);
@@ -125,7 +126,7 @@ pub(crate) fn configuration(database: &str, base_url: &str, token_file: &str, cl
         Dialect::Spark => ("spark", ""),
     };
     format!(
-        "[database]\nurl = '{database}'\n\
+        "[database]\nurl = '{database}'\nmax_connections = {connections}\n\
          [server]\nlisten = '127.0.0.1:0'\n\
          [log]\nformat = 'json'\nfilter = 'info,spark_scheduler=debug,spark_store=debug'\n\
          [engine]\nlease_life = '{life}ms'\nlease_beat = '{beat}ms'\nlease_poll = '{poll}ms'\n\
@@ -169,4 +170,6 @@ pub(crate) struct Climate {
     pub(crate) lease_life: Duration,
     /// Whether everything has been downloaded before the first step: then all of it falls on updates and sweeps.
     pub(crate) settled: bool,
+    /// How many connections an instance may work with: the fewest that can be configured, or the usual ten.
+    pub(crate) connections: u32,
 }

@@ -57,6 +57,8 @@ fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
             .max(chance.usize(1..=settings.instances.max(1))),
         lease_life: pick(chance, &[LEASE_LIFE, LEASE_LIFE / 4]),
         settled: chance.u32(..3) > 0,
+        // Drawn aside: every seed's steps stay those that they were.
+        connections: pick(&mut chance.clone(), &[2, 4, 10]),
     }
 }
 
