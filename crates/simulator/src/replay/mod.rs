@@ -205,7 +205,6 @@ impl Shared {
             // A list may be older than what its reader has seen since: lists are not gone through key by key.
             let record = next_or_last(sightings, next, |seen| seen.by_key && fits(seen))
                 .or_else(|| next_or_last(sightings, next, fits))?;
-            played.pass(&wanted.place, key, record.exchange);
             let mut relations = Vec::new();
             if record.is_there {
                 // A set of photos is asked for after the stamp that announces it.
@@ -216,6 +215,9 @@ impl Shared {
                 }
             }
             views.push(View { key: key.clone(), record, relations });
+        }
+        for view in &views {
+            played.pass(&wanted.place, &view.key, view.record.exchange);
         }
         Some(views)
     }
