@@ -170,6 +170,6 @@ pub(crate) struct Climate {
     pub(crate) lease_life: Duration,
     /// Whether everything has been downloaded before the first step: then all of it falls on updates and sweeps.
     pub(crate) settled: bool,
-    /// How many connections an instance may work with: the fewest that can be configured, or the usual ten.
+    /// How many connections an instance may work with, from the fewest that can be configured to the usual ten.
     pub(crate) connections: u32,
 }

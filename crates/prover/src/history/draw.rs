@@ -58,7 +58,7 @@ fn climate(chance: &mut Rng, settings: &Settings) -> Climate {
         lease_life: pick(chance, &[LEASE_LIFE, LEASE_LIFE / 4]),
         settled: chance.u32(..3) > 0,
         // Drawn aside: every seed's steps stay those that they were.
-        connections: pick(&mut chance.clone(), &[2, 4, 10]),
+        connections: pick(&mut chance.clone().fork(), &[2, 4, 10]),
     }
 }
 

@@ -197,36 +197,24 @@ impl Shared {
     /// Where each of these records was shown next, or last; none if one was never shown with all that is wanted.
     fn views(&self, played: &mut Played, by_key: &ByKey, wanted: &Wanted) -> Option<Vec<View<'_>>> {
         let place = self.recording.sightings.get(&wanted.place)?;
-        let mut views = Vec::with_capacity(by_key.keys.len());
-        for key in &by_key.keys {
+        let view = |key: &String| {
             let sightings = place.get(key)?;
-            let next = played.next(&wanted.place, key);
-            let fits = |seen: &Sighting| !seen.is_there || seen.wanted.has_fields_of(wanted);
-            // A list may be older than what its reader has seen since: lists are not gone through key by key.
-            let record = next_or_last(sightings, next, |seen| seen.by_key && fits(seen))
-                .or_else(|| next_or_last(sightings, next, fits))?;
-            let mut relations = Vec::new();
-            if record.is_there {
-                // A set of photos is asked for after the stamp that announces it.
-                for relation in wanted.relations.difference(&record.wanted.relations) {
-                    let brings = |seen: &Sighting| seen.is_there && seen.wanted.relations.contains(relation);
-                    let sighting = next_or_last(sightings, record.exchange, brings)?;
-                    relations.push((relation.clone(), sighting.exchange));
-                }
-            }
-            views.push(View { key: key.clone(), record, relations });
-        }
-        for view in &views {
+            let (record, relations) = found(sightings, played.next(&wanted.place, key), wanted)?;
+            Some(View { key: key.clone(), record, relations })
+        };
+        let views = by_key.keys.iter().map(view).collect::<Option<Vec<_>>>()?;
+        // Lists are not gone through key by key.
+        for view in views.iter().filter(|view| view.record.by_key) {
             played.pass(&wanted.place, &view.key, view.record.exchange);
         }
         Some(views)
     }
 
     fn put_together(&self, question: &Question, views: &[View<'_>]) -> io::Result<Recorded> {
-        let mut pages = HashMap::new();
+        let (mut pages, keys) = (HashMap::new(), views.iter().map(|view| view.key.as_str()).collect());
         for number in views.iter().flat_map(View::exchanges) {
             if let hash_map::Entry::Vacant(page) = pages.entry(number) {
-                page.insert(self.recording.records(number, question)?);
+                page.insert(self.recording.records(number, question, &keys)?);
             }
         }
         let records = views.iter().filter_map(|view| view.record(&pages, &question.wanted));
@@ -317,6 +305,39 @@ impl View<'_> {
     }
 }
 
+/// Where a record is found from that exchange on, or was last, and where those of its relations that do not come
+/// along with it; none if it was never shown with all that is wanted.
+fn found<'a>(
+    sightings: &'a [Sighting],
+    next: usize,
+    wanted: &Wanted,
+) -> Option<(&'a Sighting, Vec<(String, usize)>)> {
+    let state = next_or_last(sightings, next, |seen| seen.by_key);
+    if let Some(gone) = state.filter(|state| !state.is_there) {
+        return Some((gone, Vec::new()));
+    }
+    let fits = |seen: &Sighting| seen.is_there && seen.wanted.has_fields_of(wanted);
+    // Of lists the last: its reader may have seen it, and what is too new does no harm.
+    let mut record = next_or_last(sightings, next, |seen| seen.by_key && fits(seen))
+        .or_else(|| sightings.iter().rev().find(|seen| fits(seen)))?;
+    loop {
+        let elsewhere = wanted.relations.difference(&record.wanted.relations);
+        let relations: Vec<(String, usize)> = elsewhere
+            .map(|relation| {
+                let brings = |seen: &Sighting| seen.is_there && seen.wanted.relations.contains(relation);
+                Some((relation.clone(), next_or_last(sightings, record.exchange, brings)?.exchange))
+            })
+            .collect::<Option<_>>()?;
+        let first = relations.iter().map(|(_, exchange)| *exchange).min();
+        let Some(first) = first.filter(|first| *first < record.exchange) else {
+            return Some((record, relations));
+        };
+        // Under a newer stamp an older set of photos would pass for the new one: then rather an older record.
+        let behind = sightings.partition_point(|seen| seen.exchange <= first);
+        record = sightings[..behind].iter().rev().find(|seen| fits(seen))?;
+    }
+}
+
 /// The first that fits from that exchange on, or the last before it.
 fn next_or_last(sightings: &[Sighting], from: usize, fits: impl Fn(&Sighting) -> bool) -> Option<&Sighting> {
     let (before, after) = sightings.split_at(sightings.partition_point(|seen| seen.exchange < from));
@@ -337,7 +358,14 @@ const STANDARD: &str = "StandardFields";
 impl Members {
     fn of(record: &RawValue) -> serde_json::Result<Self> {
         let mut outer: Object = serde_json::from_str(record.get())?;
-        let standard = outer.remove(STANDARD).map(|fields| serde_json::from_str(fields.get())).transpose()?;
+        let standard = match outer.get(STANDARD).map(|fields| fields.get()) {
+            Some(fields) if fields.starts_with('{') => Some(serde_json::from_str(fields)?),
+            // Nothing, or nothing that has members: it stays as it is.
+            _ => None,
+        };
+        if standard.is_some() {
+            outer.remove(STANDARD);
+        }
         Ok(Self { outer, standard })
     }
 
@@ -354,8 +382,9 @@ impl Members {
     fn take(&mut self, relation: &str, from: Self) {
         let of_it = |members: Object| members.into_iter().filter(|(name, _)| about(name) == relation);
         self.outer.extend(of_it(from.outer));
-        if let (Some(here), Some(there)) = (&mut self.standard, from.standard) {
-            here.extend(of_it(there));
+        let mut deeper = from.standard.into_iter().flat_map(of_it).peekable();
+        if deeper.peek().is_some() {
+            self.standard.get_or_insert_default().extend(deeper);
         }
     }
 

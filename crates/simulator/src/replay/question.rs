@@ -8,8 +8,18 @@ use chrono::DateTime;
 use crate::{dialect::Dialect, http::Request, journal::Entry, odata, spark, world::Resource};
 
 /// What paging, counting and filtering by key add to a question about records.
-const ABOUT_THE_LIST: [&str; 8] =
-    ["$filter", "_filter", "$top", "_limit", "$count", "_pagination", "$skiptoken", "_skiptoken"];
+const ABOUT_THE_LIST: [&str; 10] = [
+    "$filter",
+    "_filter",
+    "$top",
+    "_limit",
+    "$count",
+    "_pagination",
+    "$skiptoken",
+    "_skiptoken",
+    "$orderby",
+    "_orderby",
+];
 
 /// Which fields are wanted, and which relations.
 const SELECTIONS: [&str; 2] = ["$select", "_select"];
@@ -36,6 +46,8 @@ pub(super) struct ByKey {
     pub(super) keys: Vec<String>,
     /// Whether the path names the record, so that the answer is that record alone.
     pub(super) is_single: bool,
+    /// Whether it goes on behind a page, and so leaves out what stood there.
+    pub(super) goes_on: bool,
 }
 
 /// What of its records a question is about.
@@ -111,7 +123,11 @@ pub(super) fn question(base: &Base, target: &str) -> Question {
         sizeless: format!("{}?{}", entry.path, named(&[&SIZES])),
         dialect: base.dialect,
         resource: entry.resource.as_deref().and_then(Resource::named),
-        by_key: entry.keys().map(|keys| ByKey { keys, is_single: entry.key.is_some() }),
+        by_key: entry.keys().map(|keys| ByKey {
+            keys,
+            is_single: entry.key.is_some(),
+            goes_on: entry.after().is_some(),
+        }),
         wanted,
     }
 }

@@ -1,7 +1,8 @@
-//! What a recording holds: which question was answered how, and where each record was seen by its key.
+//! What a recording holds: which question was answered how, and where each record was seen.
 //!
 //! The file is gone through once and stays where it is; an answer is read when it is served. A first download is
-//! gigabytes; what is remembered of it are questions, and the keys of records that were asked for by name.
+//! gigabytes; what is remembered of it are questions, and the keys of records that were asked for by name or came
+//! with relations: a few hundred bytes each.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -176,7 +177,8 @@ impl Recording {
     }
 
     /// Notes which records an answer shows, and which of those that were asked for by key were not there. That is
-    /// proved by a whole list alone, or by a server's own 404: whatever else has no record says nothing about it.
+    /// proved by a whole list of nothing else, or by a server's own 404: whatever else has no record says nothing
+    /// about it.
     ///
     /// Of other lists only those count that bring relations along: the next question for them may be by key.
     fn sight(&mut self, number: usize, question: &Question, recorded: &Recorded) {
@@ -189,9 +191,13 @@ impl Recording {
             let key = |record: &RawValue| key(record, question.dialect, question.resource);
             (records.iter().filter_map(|record| key(record)).collect(), is_whole)
         } else {
-            let is_single = by_key.as_ref().is_some_and(|by_key| by_key.is_single);
-            (HashSet::new(), is_single && recorded.is_absence())
+            (HashSet::new(), recorded.is_absence() && by_key.as_ref().is_some_and(|by_key| by_key.is_single))
         };
+        let asked = by_key.as_ref().map_or(&[][..], |by_key| &by_key.keys);
+        // A server that ignores the filter shows anything.
+        let proves_absence = is_whole
+            && by_key.as_ref().is_some_and(|by_key| !by_key.goes_on)
+            && there.iter().all(|key| asked.contains(key));
         let wanted = match self.wanted.get(wanted) {
             Some(known) => Arc::clone(known),
             None => Arc::new(wanted.clone()),
@@ -202,8 +208,7 @@ impl Recording {
             let (by_key, wanted) = (by_key.is_some(), Arc::clone(&wanted));
             place.entry(key).or_default().push(Sighting { exchange: number, is_there, by_key, wanted });
         };
-        let asked = by_key.iter().flat_map(|by_key| &by_key.keys);
-        for key in asked.filter(|key| is_whole && !there.contains(*key)) {
+        for key in asked.iter().filter(|key| proves_absence && !there.contains(*key)) {
             note(key.clone(), false);
         }
         for key in there {
@@ -229,11 +234,13 @@ impl Recording {
         &self,
         number: usize,
         question: &Question,
+        keys: &HashSet<&str>,
     ) -> io::Result<HashMap<String, Box<RawValue>>> {
         let (records, _) = self.exchange(number)?.records().unwrap_or_default();
         let with_key =
             |record: Box<RawValue>| Some((key(&record, question.dialect, question.resource)?, record));
-        Ok(records.into_iter().filter_map(with_key).collect())
+        let records = records.into_iter().filter_map(with_key);
+        Ok(records.filter(|(key, _)| keys.contains(key.as_str())).collect())
     }
 }
 

@@ -147,13 +147,17 @@ async fn a_records_relations_are_put_together_from_wherever_they_were_shown() {
     let record = async |more: &str| {
         ask(&format!("'a'&$select=Stamp,ListingKey&$expand={more}")).await.1["value"].clone()
     };
-    let first = json!([{"ListingKey": "a", "Stamp": 1, "Media": [2], "Room": [1], "Room@odata.count": 1}]);
-    assert_eq!(record("Room,Media").await, first, "and no units, which are not asked for");
+    let first = json!([{"ListingKey": "a", "Stamp": 1, "Media": [2]}]);
+    assert_eq!(record("Media").await, first, "and no units, which are not asked for");
+    assert_eq!(record("Media").await, json!([{"ListingKey": "a", "Stamp": 4, "Media": [5]}]), "its next");
+    let older = json!([{"ListingKey": "a", "Stamp": 1, "Unit": [3]}]);
+    assert_eq!(record("Unit").await, older, "nobody saw these units under the newer stamp");
+    let listed = &record("Room,Media").await[0];
     assert_eq!(
-        record("Unit").await,
-        json!([{"ListingKey": "a", "Stamp": 4, "Unit": [3]}]),
-        "its next fields"
+        [&listed["Stamp"], &listed["Room"], &listed["Room@odata.count"]],
+        [&json!(0), &json!([1]), &json!(1)]
     );
+    assert_eq!(listed["Media"], json!([2]), "the first that it had from then on");
     assert_eq!(ask("'a'&$select=ListingKey&$expand=OpenHouse").await.0, 503, "nobody saw its open houses");
     assert_eq!(
         ask("'a'&$select=ListingKey,City").await.1["value"][0]["Remarks"],
@@ -180,6 +184,42 @@ async fn native_relations_are_put_together_where_they_stand() {
     assert_eq!(status, 200);
     let standard = json!({"City": "A", "Photos": [1], "Units": [4]});
     assert_eq!(shown["D"]["Results"], json!([{"Id": "1", "StandardFields": standard}]));
+
+    let stage =
+        Stage::of(&[of("Photos", Value::Null, json!([])), of("Units", json!({"Units": [4]}), json!([]))])
+            .await;
+    let (_, shown) = stage.ask("listings/1?_expand=Photos,Units").await.unwrap();
+    assert_eq!(shown["D"]["Results"][0]["StandardFields"], json!({"Units": [4]}), "an odd record is no end");
+}
+
+#[tokio::test]
+async fn a_record_is_gone_for_every_question_once_it_is_and_for_none_before() {
+    let of = |question: &str, keys: &[&str]| {
+        let records: Vec<Value> = keys.iter().map(|key| json!({"ListingKey": key})).collect();
+        let body = json!({ "value": records }).to_string();
+        line("reso", &format!("Property?$select=ListingKey&{question}"), Some((200, Some(&body))))
+    };
+    let stage = Stage::of(&[
+        of("$filter=ListingKey%20in%20('a','b')", &["a", "b"]),
+        of("$filter=ListingKey%20in%20('a')", &[]),
+        of("$filter=ListingKey%20in%20('b','c')&$skiptoken=b", &["c"]),
+        of("$filter=ListingKey%20in%20('d')", &["e", "f"]),
+    ])
+    .await;
+    let ask = async |key: &str, select: &str| {
+        let (status, shown) =
+            stage.ask(&format!("Property?$filter=ListingKey eq '{key}'{select}")).await.unwrap();
+        (status, shown["value"].as_array().map(Vec::len))
+    };
+    let select = "&$select=ListingKey";
+    assert_eq!(ask("a", "").await, (503, None), "nobody saw all of it, and it is not gone yet");
+    assert_eq!(ask("a", select).await, (200, Some(1)));
+    assert_eq!(ask("a", select).await, (200, Some(0)));
+    assert_eq!(ask("a", "").await, (200, Some(0)));
+    for _ in 0..2 {
+        assert_eq!(ask("b", select).await, (200, Some(1)), "a later page does not repeat it");
+    }
+    assert_eq!(ask("d", select).await, (503, None), "the filter was ignored");
 }
 
 #[tokio::test]
