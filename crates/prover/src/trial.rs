@@ -115,7 +115,7 @@ pub(crate) async fn hold(
 impl Trial<'_> {
     async fn live(&mut self, plot: Plot<'_>) -> Result<(), Error> {
         let began = Instant::now();
-        self.chronicle.look(&self.stage.simulator.world().clone(), &BTreeSet::new());
+        self.look(&self.stage.simulator.world().clone(), BTreeSet::new());
         match plot {
             Plot::Points { points, reached } => self.die_everywhere(points, reached).await?,
             Plot::Steps => {
@@ -143,7 +143,7 @@ impl Trial<'_> {
         self.stop().await?;
         // An open house ends by the clock, also while the market stands still; one that was over comes back for a
         // moment when the clock steps back.
-        self.chronicle.look(&self.stage.simulator.world().clone(), &BTreeSet::new());
+        self.look(&self.stage.simulator.world().clone(), BTreeSet::new());
         let mut verdict = judge::judge(&self.stage, &self.chronicle, &mut self.figures).await?;
         self.accusations.append(&mut verdict);
         if !self.accusations.is_empty() {
@@ -244,7 +244,7 @@ impl Trial<'_> {
         let world = self.stage.simulator.world().clone();
         self.release(&world);
         repopulate(&world);
-        self.chronicle.look(&world, &BTreeSet::new());
+        self.look(&world, BTreeSet::new());
         // A pause may have been asked for by a command that is still on its way.
         let until = Instant::now() + PATIENCE * 2;
         while !self.commands.is_empty() && Instant::now() < until {
