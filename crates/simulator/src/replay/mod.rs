@@ -8,21 +8,22 @@
 
 mod question;
 mod recording;
+mod view;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, hash_map},
+    collections::{HashMap, HashSet, hash_map},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use serde_json::value::{RawValue, to_raw_value};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::recording::{Extent, Recording, ReplayError};
 use self::{
     question::{ByKey, Question, Wanted, question},
-    recording::{Recorded, Sighting},
+    recording::Recorded,
+    view::View,
 };
 use crate::{
     clock::Clock,
@@ -133,22 +134,15 @@ impl Shared {
         let dialect = self.recording.base.dialect;
         let number = self.journal.open(entry);
         let host = request.header("host").unwrap_or_default();
+        let refuse = |code, message: &str| plain(&refusal(dialect, ErrorShape::Error, 503, code, message));
         let response = match self.answer(&question(&self.recording.base, &request.target)) {
             // Whoever waited in vain, or had too much, asks for less; that can be had without waiting.
-            Ok(Some(recorded)) if recorded.failure.as_deref().is_some_and(|how| how != "broken") => plain(
-                &refusal(dialect, ErrorShape::Error, 503, TOO_MUCH, "This answer was too slow or too large."),
-            ),
-            Ok(Some(recorded)) => self.dress(recorded, host),
-            Ok(None) => {
-                plain(&refusal(dialect, ErrorShape::Error, 503, 503, "This question was not recorded."))
+            Ok(Some(recorded)) if recorded.failure.as_deref().is_some_and(|how| how != "broken") => {
+                refuse(TOO_MUCH, "This answer was too slow or too large.")
             }
-            Err(error) => plain(&refusal(
-                dialect,
-                ErrorShape::Error,
-                503,
-                503,
-                &format!("The recording cannot be read: {error}"),
-            )),
+            Ok(Some(recorded)) => self.dress(recorded, host),
+            Ok(None) => refuse(503, "This question was not recorded."),
+            Err(error) => refuse(503, &format!("The recording cannot be read: {error}")),
         };
         self.journal.close(number, |entry| entry.status = Some(response.status));
         response
@@ -198,20 +192,19 @@ impl Shared {
     fn views(&self, played: &mut Played, by_key: &ByKey, wanted: &Wanted) -> Option<Vec<View<'_>>> {
         let place = self.recording.sightings.get(&wanted.place)?;
         let view = |key: &String| {
-            let sightings = place.get(key)?;
-            let (record, relations) = found(sightings, played.next(&wanted.place, key), wanted)?;
-            Some(View { key: key.clone(), record, relations })
+            let (key, sightings) = place.get_key_value(key)?;
+            View::find(key, sightings, played.next(&wanted.place, key), wanted)
         };
         let views = by_key.keys.iter().map(view).collect::<Option<Vec<_>>>()?;
         // Lists are not gone through key by key.
         for view in views.iter().filter(|view| view.record.by_key) {
-            played.pass(&wanted.place, &view.key, view.record.exchange);
+            played.pass(&wanted.place, view.key, view.record.exchange);
         }
         Some(views)
     }
 
     fn put_together(&self, question: &Question, views: &[View<'_>]) -> io::Result<Recorded> {
-        let (mut pages, keys) = (HashMap::new(), views.iter().map(|view| view.key.as_str()).collect());
+        let (mut pages, keys) = (HashMap::new(), views.iter().map(|view| view.key).collect());
         for number in views.iter().flat_map(View::exchanges) {
             if let hash_map::Entry::Vacant(page) = pages.entry(number) {
                 page.insert(self.recording.records(number, question, &keys)?);
@@ -263,142 +256,6 @@ enum Choice<'a> {
     Exchange(usize),
     Records(Vec<View<'a>>),
     Nothing,
-}
-
-/// The records of exchanges, by their keys.
-type Pages = HashMap<usize, HashMap<String, Box<RawValue>>>;
-
-/// Where a record is found, and where those of its relations that did not come along with it.
-struct View<'a> {
-    key: String,
-    record: &'a Sighting,
-    relations: Vec<(String, usize)>,
-}
-
-impl View<'_> {
-    /// The exchanges that are to be read.
-    fn exchanges(&self) -> impl Iterator<Item = usize> {
-        let record = self.record.is_there.then_some(self.record.exchange);
-        record.into_iter().chain(self.relations.iter().map(|(_, exchange)| *exchange))
-    }
-
-    /// The record with the relations that are wanted, and no others; none if it was not there.
-    fn record(&self, pages: &Pages, wanted: &Wanted) -> Option<serde_json::Result<Box<RawValue>>> {
-        let shown = |exchange: usize| pages.get(&exchange)?.get(&self.key);
-        let record = self.exchanges().next().and_then(shown)?;
-        if self.record.wanted.relations == wanted.relations {
-            return Some(Ok(record.clone()));
-        }
-        let arranged = || {
-            let mut members = Members::of(record)?;
-            members.retain(|name| {
-                wanted.relations.contains(name) || !self.record.wanted.relations.contains(name)
-            });
-            for (relation, exchange) in &self.relations {
-                if let Some(other) = shown(*exchange) {
-                    members.take(relation, Members::of(other)?);
-                }
-            }
-            members.into_raw()
-        };
-        Some(arranged())
-    }
-}
-
-/// Where a record is found from that exchange on, or was last, and where those of its relations that do not come
-/// along with it; none if it was never shown with all that is wanted.
-fn found<'a>(
-    sightings: &'a [Sighting],
-    next: usize,
-    wanted: &Wanted,
-) -> Option<(&'a Sighting, Vec<(String, usize)>)> {
-    let state = next_or_last(sightings, next, |seen| seen.by_key);
-    if let Some(gone) = state.filter(|state| !state.is_there) {
-        return Some((gone, Vec::new()));
-    }
-    let fits = |seen: &Sighting| seen.is_there && seen.wanted.has_fields_of(wanted);
-    // Of lists the last: its reader may have seen it, and what is too new does no harm.
-    let mut record = next_or_last(sightings, next, |seen| seen.by_key && fits(seen))
-        .or_else(|| sightings.iter().rev().find(|seen| fits(seen)))?;
-    loop {
-        let elsewhere = wanted.relations.difference(&record.wanted.relations);
-        let relations: Vec<(String, usize)> = elsewhere
-            .map(|relation| {
-                let brings = |seen: &Sighting| seen.is_there && seen.wanted.relations.contains(relation);
-                Some((relation.clone(), next_or_last(sightings, record.exchange, brings)?.exchange))
-            })
-            .collect::<Option<_>>()?;
-        let first = relations.iter().map(|(_, exchange)| *exchange).min();
-        let Some(first) = first.filter(|first| *first < record.exchange) else {
-            return Some((record, relations));
-        };
-        // Under a newer stamp an older set of photos would pass for the new one: then rather an older record.
-        let behind = sightings.partition_point(|seen| seen.exchange <= first);
-        record = sightings[..behind].iter().rev().find(|seen| fits(seen))?;
-    }
-}
-
-/// The first that fits from that exchange on, or the last before it.
-fn next_or_last(sightings: &[Sighting], from: usize, fits: impl Fn(&Sighting) -> bool) -> Option<&Sighting> {
-    let (before, after) = sightings.split_at(sightings.partition_point(|seen| seen.exchange < from));
-    after.iter().find(|seen| fits(seen)).or_else(|| before.iter().rev().find(|seen| fits(seen)))
-}
-
-/// A record's members; natively most of them, and nearly all relations, stand one level deeper.
-struct Members {
-    outer: Object,
-    standard: Option<Object>,
-}
-
-type Object = BTreeMap<String, Box<RawValue>>;
-
-/// Where Spark keeps the members of a record.
-const STANDARD: &str = "StandardFields";
-
-impl Members {
-    fn of(record: &RawValue) -> serde_json::Result<Self> {
-        let mut outer: Object = serde_json::from_str(record.get())?;
-        let standard = match outer.get(STANDARD).map(|fields| fields.get()) {
-            Some(fields) if fields.starts_with('{') => Some(serde_json::from_str(fields)?),
-            // Nothing, or nothing that has members: it stays as it is.
-            _ => None,
-        };
-        if standard.is_some() {
-            outer.remove(STANDARD);
-        }
-        Ok(Self { outer, standard })
-    }
-
-    fn objects(&mut self) -> impl Iterator<Item = &mut Object> {
-        [&mut self.outer].into_iter().chain(&mut self.standard)
-    }
-
-    /// Keeps members by their names; what is said of a member goes where it goes.
-    fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
-        self.objects().for_each(|members| members.retain(|name, _| keeps(about(name))));
-    }
-
-    /// Takes over a relation, wherever it stands.
-    fn take(&mut self, relation: &str, from: Self) {
-        let of_it = |members: Object| members.into_iter().filter(|(name, _)| about(name) == relation);
-        self.outer.extend(of_it(from.outer));
-        let mut deeper = from.standard.into_iter().flat_map(of_it).peekable();
-        if deeper.peek().is_some() {
-            self.standard.get_or_insert_default().extend(deeper);
-        }
-    }
-
-    fn into_raw(mut self) -> serde_json::Result<Box<RawValue>> {
-        if let Some(standard) = &self.standard {
-            self.outer.insert(STANDARD.to_owned(), to_raw_value(standard)?);
-        }
-        to_raw_value(&self.outer)
-    }
-}
-
-/// Which member a name is about: `Media@odata.count` is about `Media`.
-fn about(name: &str) -> &str {
-    name.split('@').next().unwrap_or_default()
 }
 
 impl Played {

@@ -47,6 +47,9 @@ pub enum ReplayError {
     },
 }
 
+/// The members of an object, each as it is written.
+pub(super) type Object = BTreeMap<String, Box<RawValue>>;
+
 /// A recorded feed.
 #[derive(Debug)]
 pub struct Recording {
@@ -198,10 +201,7 @@ impl Recording {
         let proves_absence = is_whole
             && by_key.as_ref().is_some_and(|by_key| !by_key.goes_on)
             && there.iter().all(|key| asked.contains(key));
-        let wanted = match self.wanted.get(wanted) {
-            Some(known) => Arc::clone(known),
-            None => Arc::new(wanted.clone()),
-        };
+        let wanted = self.wanted.get(wanted).map_or_else(|| Arc::new(wanted.clone()), Arc::clone);
         self.wanted.insert(Arc::clone(&wanted));
         let place = self.sightings.entry(wanted.place.clone()).or_default();
         let mut note = |key: String, is_there| {
@@ -272,9 +272,8 @@ impl Recorded {
     /// The records of an answer that has some, and whether these are all; one that was asked for alone is its whole
     /// answer.
     fn records(&self) -> Option<(Vec<Box<RawValue>>, bool)> {
-        type Members = BTreeMap<String, Box<RawValue>>;
         let body = self.body.as_deref().filter(|_| self.status == Some(200))?;
-        let mut members: Members = serde_json::from_str(body).ok()?;
+        let mut members: Object = serde_json::from_str(body).ok()?;
         if let Some(envelope) = members.get("D") {
             members = serde_json::from_str(envelope.get()).ok()?;
         }
