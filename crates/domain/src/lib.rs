@@ -10,6 +10,7 @@
 pub mod feed;
 pub mod resource;
 pub mod relation;
+pub mod expansion;
 pub mod key;
 pub mod job;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod breakage;
 pub use breakage::Breakage;
 pub use checkpoint::Checkpoint;
 pub use event::EntityEvent;
+pub use expansion::{Expansion, MediaPart};
 pub use feed::FeedName;
 pub use fingerprint::Fingerprint;
 pub use job::Job;

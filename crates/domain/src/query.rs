@@ -1,6 +1,6 @@
 //! What to ask a feed for, before any URL exists. The dialects of the fetcher spell it.
 
-use crate::{RecordKey, Relation, Resource, Timestamp};
+use crate::{MediaPart, RecordKey, Relation, Resource, Timestamp};
 
 /// A question about one resource.
 ///
@@ -16,6 +16,8 @@ pub struct Query {
     pub select: Vec<&'static str>,
     /// Which relations come along.
     pub expand: Vec<Relation>,
+    /// Parts of `Media` that do not come along with it, where a dialect has parts.
+    pub omit: Vec<MediaPart>,
     /// Whether the first page shall say how many records there are.
     pub count: bool,
 }
@@ -62,7 +64,14 @@ impl Query {
     /// The whole collection, as the initial download asks for it: nothing but `$top` and `$count`
     /// (replication guide, step 1: no other parameters should be specified).
     pub fn collection(resource: Resource) -> Self {
-        Self { resource, filter: Filter::All, select: Vec::new(), expand: Vec::new(), count: true }
+        Self {
+            resource,
+            filter: Filter::All,
+            select: Vec::new(),
+            expand: Vec::new(),
+            omit: Vec::new(),
+            count: true,
+        }
     }
 
     /// The keys of the whole collection.

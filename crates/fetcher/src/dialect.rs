@@ -1,7 +1,7 @@
 //! The two dialects behind one door: a question is spelled and an answer read by the one the feed speaks.
 
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Query, RecordKey, Relation, Resource};
+use spark_domain::{Expansion, MediaPart, Query, RecordKey, Relation, Resource};
 use url::Url;
 
 use crate::envelope::{Envelope, Unread};
@@ -50,6 +50,25 @@ impl Api {
             Self::Reso => !matches!(relation, Relation::CustomFieldsRaw | Relation::CustomFieldsExpandedRaw),
             Self::Spark => resource == Resource::Property && !spark::url::expansions(relation).is_empty(),
         }
+    }
+
+    /// The same question for each of its expansions alone: a refusal does not say which of them it means.
+    pub fn apart(self, query: &Query) -> Vec<(Expansion, Query)> {
+        let alone = |expansion, relation, omit| {
+            (expansion, Query { expand: vec![relation], omit, count: false, ..query.clone() })
+        };
+        let mut apart = Vec::new();
+        for relation in query.expand.iter().copied() {
+            if self != Self::Spark || relation != Relation::Media {
+                apart.push(alone(Expansion::Whole(relation), relation, Vec::new()));
+                continue;
+            }
+            for part in MediaPart::ALL.into_iter().filter(|part| !query.omit.contains(part)) {
+                let others = MediaPart::ALL.into_iter().filter(|other| *other != part).collect();
+                apart.push(alone(Expansion::Part(part), relation, others));
+            }
+        }
+        apart
     }
 }
 

@@ -84,7 +84,7 @@ pub enum Trouble {
     NoCount,
     /// How a filter with `in (...)` goes wrong.
     In(InTrouble),
-    /// An expansion is left out, as if it had not been asked for.
+    /// An expansion is left out, as if it had not been asked for; natively also one part of `Media`, as in `FloPlans`.
     NoExpansion(&'static str),
     /// An expansion comes empty, whatever there is.
     EmptyExpansion(&'static str),

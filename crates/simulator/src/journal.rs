@@ -146,10 +146,10 @@ impl Entry {
         self.param("$filter").is_some()
     }
 
-    /// Whether this relation is to come along, by its RESO name.
+    /// Whether this relation is to come along, by its RESO name or, as a part of it, by its native one.
     pub fn expands(&self, relation: &str) -> bool {
         let listed = |expand: &str| expand.split(',').any(|part| part.trim() == relation);
-        self.param("$expand").is_some_and(listed)
+        ["$expand", "_expand"].into_iter().filter_map(|name| self.param(name)).any(listed)
     }
 
     /// The page size asked for.

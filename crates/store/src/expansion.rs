@@ -1,11 +1,13 @@
-//! Expansions that a feed has switched off, one by one: the resource and its other relations go on.
+//! Expansions that a feed has switched off, one by one: the resource and its other relations go on, and of `Media` in
+//! the native dialect its other parts.
 
-use spark_domain::{FeedName, Relation, Resource, Timestamp};
+use spark_domain::{Expansion, FeedName, Relation, Resource, Timestamp};
 
 use crate::boundary::Boundary;
 use crate::connection::Store;
 use crate::error::Error;
 use crate::lease::Lease;
+use crate::relations;
 use crate::resource::Off;
 use crate::text;
 
@@ -23,7 +25,7 @@ pub struct ExpansionOff {
     /// Of which resource.
     pub resource: Resource,
     /// Which.
-    pub relation: Relation,
+    pub expansion: Expansion,
     /// When the feed last refused it, and how.
     pub off: Off,
 }
@@ -40,7 +42,7 @@ impl Store {
                 .map(|(resource, relation, at, reason)| {
                     Ok(ExpansionOff {
                         resource: text::resource(&resource)?,
-                        relation: text::relation(&relation)?,
+                        expansion: text::expansion(&relation)?,
                         off: Off { at, reason },
                     })
                 })
@@ -54,30 +56,42 @@ impl Store {
         &self,
         lease: &Lease,
         resource: Resource,
-        relation: Relation,
+        expansion: Expansion,
         reason: &str,
     ) -> Result<(), Error> {
         self.observed("state", async {
             let mut writing = self.begin_write(lease).await?;
             let off = sqlx::query(TURN_OFF).bind(lease.feed().as_str()).bind(resource.as_str());
-            off.bind(relation.as_str()).bind(reason).execute(writing.conn()).await?;
+            off.bind(expansion.as_str()).bind(reason).execute(writing.conn()).await?;
             writing.commit(Boundary::TurnOffExpansion).await
         })
         .await
     }
 
-    /// Asks for it again.
+    /// Asks for it again; whether it is to be called once more.
+    ///
+    /// Sets of `Media` that were fetched without the part that is back are due, some thousand a call; only when all of
+    /// them are, it is on. So none is left without the part, wherever the process ends.
     pub async fn turn_on_expansion(
         &self,
         lease: &Lease,
         resource: Resource,
-        relation: Relation,
-    ) -> Result<(), Error> {
+        expansion: Expansion,
+    ) -> Result<bool, Error> {
         self.observed("state", async {
             let mut writing = self.begin_write(lease).await?;
-            let on = sqlx::query(TURN_ON).bind(lease.feed().as_str()).bind(resource.as_str());
-            on.bind(relation.as_str()).execute(writing.conn()).await?;
-            writing.commit(Boundary::TurnOnExpansion).await
+            let more = match expansion {
+                Expansion::Part(_) => {
+                    relations::wake_fetched(writing.conn(), lease, resource, Relation::Media).await?
+                }
+                Expansion::Whole(_) => false,
+            };
+            if !more {
+                let on = sqlx::query(TURN_ON).bind(lease.feed().as_str()).bind(resource.as_str());
+                on.bind(expansion.as_str()).execute(writing.conn()).await?;
+            }
+            writing.commit(Boundary::TurnOnExpansion).await?;
+            Ok(more)
         })
         .await
     }

@@ -34,6 +34,7 @@ pub fn statements() -> Vec<(&'static str, &'static str, &'static str)> {
         ("verdicts", crate::commit_page::VERDICT_STATEMENTS),
         ("due", crate::relations::DUE_STATEMENTS),
         ("relation_set", crate::relations::STATE_STATEMENTS),
+        ("members", crate::relations::MEMBER_STATEMENTS),
         ("sweep", crate::sweep::STATEMENTS),
         ("findings", crate::sweep::FINDING_STATEMENTS),
         ("purge_plan", crate::purge::PLAN_STATEMENTS),

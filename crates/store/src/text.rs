@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use spark_domain::walk::Paging;
-use spark_domain::{FeedName, Hash, Job, KeyListForm, RecordKey, Relation, Resource};
+use spark_domain::{Expansion, FeedName, Hash, Job, KeyListForm, RecordKey, Relation, Resource};
 
 use crate::error::Error;
 
@@ -40,6 +40,11 @@ pub(crate) fn job(text: &str) -> Result<Job, Error> {
 
 /// Navigation properties of column `relation`.
 pub(crate) fn relation(text: &str) -> Result<Relation, Error> {
+    text.parse().map_err(|_| unknown("relation", text))
+}
+
+/// Expansions of column `relation`, where a part of one may stand.
+pub(crate) fn expansion(text: &str) -> Result<Expansion, Error> {
     text.parse().map_err(|_| unknown("relation", text))
 }
 

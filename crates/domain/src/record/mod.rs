@@ -15,10 +15,11 @@ mod scrub;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 
 use serde_json::value::RawValue;
 
-use crate::{Breakage, Fingerprint, RecordKey, Relation, Resource, Timestamp};
+use crate::{Breakage, Fingerprint, MediaPart, RecordKey, Relation, Resource, Timestamp};
 
 pub use canonical::{HASH_RECIPE, Hash};
 pub use number::normalise as normalise_number;
@@ -31,6 +32,12 @@ const LARGEST: usize = 16_000_000;
 
 /// What is kept of a rejected record: it is for people.
 const MOST_SHOWN: usize = 1_000_000;
+
+/// Annotates a record whose `Media` lacks parts that were asked for: a list of their names.
+pub const ABSENT_PARTS: &str = "Media@Spark.Absent";
+
+/// Annotates a record whose `Media` was asked for without these parts.
+pub const OMITTED_PARTS: &str = "Media@Spark.Omitted";
 
 /// What to look for in the records of one resource, and what to leave out. Made once per resource.
 #[derive(Debug, Clone)]
@@ -70,6 +77,10 @@ pub struct RelationSet<'p> {
     pub members: Vec<RelationMember<'p>>,
     /// The set goes on behind a link of its own: what is here is only a part.
     pub incomplete: bool,
+    /// Parts that were asked for and did not come: the set says nothing of them.
+    pub absent: Vec<MediaPart>,
+    /// Parts that were not asked for: nor of these.
+    pub omitted: Vec<MediaPart>,
 }
 
 /// One photo, room, unit and so on.
@@ -173,6 +184,7 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
     let mut elsewhere = Vec::new();
     let mut relations: Vec<RelationSet<'p>> = Vec::new();
     let mut partial: Vec<Relation> = Vec::new();
+    let (mut absent, mut omitted) = (Vec::new(), Vec::new());
     let mut fingerprint = Fingerprint::collector();
     let (mut key_text, mut modified_at, mut broken) = (None, None, None);
     for (name, value) in members.iter() {
@@ -187,6 +199,10 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
                 }
             } else if name.ends_with("@odata.nextLink") {
                 partial.push(relation);
+            } else if name == ABSENT_PARTS {
+                absent = parts(value.get());
+            } else if name == OMITTED_PARTS {
+                omitted = parts(value.get());
             }
             continue;
         }
@@ -224,6 +240,9 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
     };
     for set in &mut relations {
         set.incomplete = partial.contains(&set.relation);
+        if set.relation == Relation::Media {
+            (set.absent, set.omitted) = (mem::take(&mut absent), mem::take(&mut omitted));
+        }
     }
     let by_stamps = shape.resource == Resource::Property;
     let fingerprint = fingerprint.finish(modified_at, by_stamps);
@@ -245,6 +264,13 @@ impl Record<'_> {
     /// The set of a relation, if it came along.
     pub fn relation(&self, relation: Relation) -> Option<&RelationSet<'_>> {
         self.relations.iter().find(|set| set.relation == relation)
+    }
+}
+
+impl RelationSet<'_> {
+    /// Whether nothing follows from the set for members of this part: neither what they are, nor that they are gone.
+    pub fn says_nothing_of(&self, part: MediaPart) -> bool {
+        self.absent.contains(&part) || self.omitted.contains(&part)
     }
 }
 
@@ -287,7 +313,14 @@ fn read_relation(relation: Relation, text: &str) -> Result<Option<RelationSet<'_
             .map(|text| if text == "Photo" { Category::Photo } else { Category::Other });
         members.push(RelationMember { key, modified_at, hash, category, raw: element.get() });
     }
-    Ok(Some(RelationSet { relation, members: last_of_each_key(members), incomplete: false }))
+    let members = last_of_each_key(members);
+    Ok(Some(RelationSet { relation, members, incomplete: false, absent: Vec::new(), omitted: Vec::new() }))
+}
+
+/// The names in an annotation about parts.
+fn parts(text: &str) -> Vec<MediaPart> {
+    let names: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// Two members of one key would break the set's primary key; the last one wins, as in an object.

@@ -60,6 +60,21 @@ fn the_body_keeps_hidden_fields_and_drops_relations_noise_and_exclusions() {
 }
 
 #[test]
+fn media_say_which_of_their_parts_they_are_silent_of() {
+    let json = r#"{"ListingKey":"1","Media@Spark.Absent":["Videos","Holograms"],"Media":[],"Media@Spark.Omitted":["FloPlans"]}"#;
+    let record = read(json, &shape());
+    let Ok(record) = record else { panic!("{record:?}") };
+    let media = record.relation(Relation::Media);
+    assert!(
+        media.is_some_and(|set| set.absent == [MediaPart::Videos] && set.omitted == [MediaPart::FloPlans])
+    );
+    let silent = |part| media.is_some_and(|set| set.says_nothing_of(part));
+    assert_eq!(MediaPart::ALL.map(silent), [false, true, false, false, true]);
+    assert_eq!(record.body(&shape()), r#"{"ListingKey":"1"}"#);
+    assert_eq!(Ok(record.hash), read(r#"{"ListingKey":"1"}"#, &shape()).map(|record| record.hash));
+}
+
+#[test]
 fn one_pass_finds_key_stamps_columns_and_relations() {
     let json = r#"{"ListingKey":"2025","ListPrice":525000.50,"City":null,"ModificationTimestamp":"2026-02-20T16:41:12Z","PhotosCount":2.0,"PhotosChangeTimestamp":"2026-02-20T16:40:05+00:00","VideosChangeTimestamp@Core.Permissions":"None","Media":[{"MediaKey":"m1","MediaCategory":"Photo"},{"MediaURL":"u"}],"Media@odata.nextLink":"more","Room":[]}"#;
     let record = read(json, &shape());

@@ -3,13 +3,13 @@
 //! `StandardFields` come up, what stands beside them follows, the key is there under RESO's name, and what
 //! changes without the record changing (`ResourceUri`, `LastCachedTimestamp`) is gone. Expansions that were
 //! asked for become relations; others are left out, however full or empty, because the record did not answer
-//! for them. A value that is `********` is hidden: not text, whatever the field's type, but the same
+//! for them; a part of `Media` that did not come although it was asked for, or was not asked for, is named. A value that is `********` is hidden: not text, whatever the field's type, but the same
 //! `Field@Core.Permissions` that RESO has.
 
-use spark_domain::record::{Elements, Members, RejectReason};
-use spark_domain::{Relation, Resource};
+use spark_domain::record::{ABSENT_PARTS, Elements, Members, OMITTED_PARTS, RejectReason};
+use spark_domain::{MediaPart, Query, Relation};
 
-use super::url::expansions;
+use super::url::{asked, expansions};
 
 /// How the native API writes what the key's role may not see.
 const HIDDEN: &str = "\"********\"";
@@ -18,19 +18,14 @@ const HIDDEN: &str = "\"********\"";
 const DEEPEST: usize = 32;
 
 /// Writes the record flat. On an error what was written is of no use.
-pub(super) fn flatten(
-    raw: &str,
-    resource: Resource,
-    asked: &[Relation],
-    out: &mut String,
-) -> Result<(), RejectReason> {
+pub(super) fn flatten(raw: &str, query: &Query, out: &mut String) -> Result<(), RejectReason> {
     let record = Members::read(raw)?;
     let standard = match record.get("StandardFields") {
         Some(fields) if fields.starts_with('{') => Members::read(fields)?,
         _ => Members::default(),
     };
     let mut flat = Object::begin(out);
-    let key_field = resource.key_field();
+    let key_field = query.resource.key_field();
     let has_key =
         |members: &Members<'_>| members.get(key_field).is_some_and(|key| key != HIDDEN && key != "null");
     let keyless = !has_key(&standard) && !has_key(&record);
@@ -44,9 +39,12 @@ pub(super) fn flatten(
             flat.field(name, value.get());
         }
     }
-    for relation in asked {
-        if let Some(set) = set(*relation, &standard, &record)? {
-            flat.member(relation.as_str(), &set);
+    for relation in &query.expand {
+        let Some(Set { members, absent }) = set(*relation, query, &standard, &record)? else { continue };
+        flat.member(relation.as_str(), &members);
+        if *relation == Relation::Media {
+            flat.names(ABSENT_PARTS, &absent);
+            flat.names(OMITTED_PARTS, &query.omit.iter().map(|part| part.as_str()).collect::<Vec<_>>());
         }
     }
     flat.end();
@@ -62,18 +60,30 @@ fn is_expansion(name: &str) -> bool {
     name == "PrimaryPhoto" || Relation::ALL.into_iter().any(|relation| expansions(relation).contains(&name))
 }
 
-/// The members of a relation, if every expansion that makes it up is there: a part is not the whole.
+/// A relation as it came.
+struct Set {
+    /// A JSON array.
+    members: String,
+    /// Expansions that make it up and are not there.
+    absent: Vec<&'static str>,
+}
+
+/// The members of a relation, if any of the expansions that make it up is there.
 fn set(
     relation: Relation,
+    query: &Query,
     standard: &Members<'_>,
     record: &Members<'_>,
-) -> Result<Option<String>, RejectReason> {
+) -> Result<Option<Set>, RejectReason> {
     let mut set = String::from("[");
-    for expansion in expansions(relation) {
-        let Some(text) = standard.get(expansion).or_else(|| record.get(expansion)) else { return Ok(None) };
-        if text == "null" || text == HIDDEN {
-            return Ok(None);
-        }
+    let (mut absent, mut came) = (Vec::new(), false);
+    for expansion in asked(query, relation) {
+        let served = standard.get(expansion).or_else(|| record.get(expansion));
+        let Some(text) = served.filter(|text| *text != "null" && *text != HIDDEN) else {
+            absent.push(expansion);
+            continue;
+        };
+        came = true;
         let members = if text.starts_with('[') { Elements::read(text)? } else { Elements::one(text)? };
         for (at, member) in members.iter().enumerate() {
             if set.len() > 1 {
@@ -88,7 +98,7 @@ fn set(
         }
     }
     set.push(']');
-    Ok(Some(set))
+    Ok(came.then_some(Set { members: set, absent }))
 }
 
 /// One photo, room and so on, with what RESO's members have and it has not: key, category, place.
@@ -105,7 +115,9 @@ fn member(
         flat.field(relation.key_field(), id);
     }
     if relation == Relation::Media {
-        flat.member("MediaCategory", &format!("\"{}\"", category(expansion, members.get("Type"))));
+        let is_branded = members.get("Type").is_some_and(|kind| kind.eq_ignore_ascii_case("\"branded\""));
+        let category = expansion.parse().map_or("Other", |part: MediaPart| part.category(is_branded));
+        flat.member("MediaCategory", &format!("\"{category}\""));
         flat.member("Order", &place.to_string());
     }
     for (name, value) in members.iter().filter(|(name, _)| !matches!(name.as_ref(), "Id" | "ResourceUri")) {
@@ -113,20 +125,6 @@ fn member(
     }
     flat.end();
     Ok(())
-}
-
-/// The word that RESO's `MediaCategory` has for the members of an expansion.
-fn category(expansion: &str, kind: Option<&str>) -> &'static str {
-    match expansion {
-        "Photos" => "Photo",
-        "Videos" => "Video",
-        "VirtualTours" if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("\"branded\"")) => {
-            "Branded Virtual Tour"
-        }
-        "VirtualTours" => "Unbranded Virtual Tour",
-        "FloPlans" => "Floor Plan",
-        _ => "Document",
-    }
 }
 
 /// An object under way.
@@ -153,6 +151,13 @@ impl<'o> Object<'o> {
     fn member(&mut self, name: &str, json: &str) {
         self.name(name);
         self.out.push_str(json);
+    }
+
+    /// A member that lists names, if there are any.
+    fn names(&mut self, name: &str, listed: &[&str]) {
+        if !listed.is_empty() {
+            self.member(name, &format!("[\"{}\"]", listed.join("\",\"")));
+        }
     }
 
     /// A member as served, or that it is hidden.
@@ -204,11 +209,13 @@ fn show(json: &str, depth: usize, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use spark_domain::Resource;
+
     use super::*;
 
     fn flat(raw: &str, resource: Resource, asked: &[Relation]) -> String {
         let mut out = String::new();
-        flatten(raw, resource, asked, &mut out).unwrap();
+        flatten(raw, &Query { expand: asked.to_vec(), ..Query::collection(resource) }, &mut out).unwrap();
         serde_json::from_str::<serde_json::Value>(&out).unwrap();
         out
     }
@@ -269,9 +276,30 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_an_expansion_is_not_the_whole() {
-        let raw = r#"{"Id":"7","StandardFields":{"Photos":[],"Videos":[],"VirtualTours":[],"Documents":null,"FloPlans":[]}}"#;
-        assert_eq!(flat(raw, Resource::Property, &[Relation::Media]), r#"{"ListingKey":"7"}"#);
+    fn media_name_the_parts_that_did_not_come_and_those_that_were_not_asked_for() {
+        let raw = r#"{"Id":"7","StandardFields":{"Photos":[{"Id":"p1"}],"Videos":[],"VirtualTours":[],"Documents":null}}"#;
+        let photo = r#"{"MediaKey":"p1","MediaCategory":"Photo","Order":1}"#;
+        assert_eq!(
+            flat(raw, Resource::Property, &[Relation::Media]),
+            format!(
+                r#"{{"ListingKey":"7","Media":[{photo}],"Media@Spark.Absent":["Documents","FloPlans"]}}"#
+            )
+        );
+        let query = Query {
+            expand: vec![Relation::Media],
+            omit: vec![MediaPart::FloPlans],
+            ..Query::collection(Resource::Property)
+        };
+        let mut out = String::new();
+        flatten(raw, &query, &mut out).unwrap();
+        assert_eq!(
+            out,
+            format!(
+                r#"{{"ListingKey":"7","Media":[{photo}],"Media@Spark.Absent":["Documents"],"Media@Spark.Omitted":["FloPlans"]}}"#
+            )
+        );
+        let none = r#"{"Id":"7","StandardFields":{"Videos":null,"Documents":"********"}}"#;
+        assert_eq!(flat(none, Resource::Property, &[Relation::Media]), r#"{"ListingKey":"7"}"#);
     }
 
     #[test]
@@ -292,7 +320,8 @@ mod tests {
         let deep = format!("{}\"********\"{}", "[".repeat(100_000), "]".repeat(100_000));
         let raw = format!(r#"{{"Id":"7","StandardFields":{{"Deep":{deep}}}}}"#);
         let mut out = String::new();
-        let _ = flatten(&raw, Resource::Property, &[], &mut out);
-        assert!(flatten("[1]", Resource::Property, &[], &mut String::new()).is_err());
+        let query = Query::collection(Resource::Property);
+        let _ = flatten(&raw, &query, &mut out);
+        assert!(flatten("[1]", &query, &mut String::new()).is_err());
     }
 }

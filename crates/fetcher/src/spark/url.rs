@@ -7,7 +7,7 @@
 //! one without a zone is local to the server; `_orderby` never stands beside `_skiptoken`.
 
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Filter, KeyListForm, Query, RecordKey, Relation, Resource};
+use spark_domain::{Filter, KeyListForm, MediaPart, Query, RecordKey, Relation, Resource};
 use url::Url;
 
 use crate::address::{Root, ceil, encoded, floor, with_value};
@@ -33,10 +33,20 @@ pub(crate) const fn lists(resource: Resource) -> bool {
     path(resource).is_some()
 }
 
+const MEDIA: [&str; MediaPart::ALL.len()] = {
+    let mut names = [""; MediaPart::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = MediaPart::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+
 /// What `_expand` names for a relation; empty if the native API has no such thing.
 pub(crate) const fn expansions(relation: Relation) -> &'static [&'static str] {
     match relation {
-        Relation::Media => &["Photos", "Videos", "VirtualTours", "Documents", "FloPlans"],
+        Relation::Media => &MEDIA,
         Relation::Room => &["Rooms"],
         Relation::Unit => &["Units"],
         Relation::OpenHouse => &["OpenHouses"],
@@ -53,6 +63,13 @@ pub(crate) const fn expansions(relation: Relation) -> &'static [&'static str] {
         | Relation::ExternalProducts
         | Relation::TeamMembers => &[],
     }
+}
+
+/// What `_expand` names for a relation in this question: parts of `Media` may be left out of it.
+pub(crate) fn asked(query: &Query, relation: Relation) -> impl Iterator<Item = &'static str> {
+    // No part of `Media` is named as another relation's expansion is.
+    let omitted = |name: &&str| query.omit.iter().any(|part| part.as_str() == *name);
+    expansions(relation).iter().copied().filter(move |name| !omitted(name))
 }
 
 const fn path(resource: Resource) -> Option<&'static str> {
@@ -186,10 +203,13 @@ fn options(query: &Query) -> Result<Vec<String>, &'static str> {
     // An expansion is a standard field as well: selecting others beside it might leave it out.
     let mut names: Vec<&str> = Vec::new();
     for relation in &query.expand {
-        match expansions(*relation) {
-            [] => return Err("the native API has no such expansion"),
-            some => names.extend(some),
+        if expansions(*relation).is_empty() {
+            return Err("the native API has no such expansion");
         }
+        names.extend(asked(query, *relation));
+    }
+    if names.is_empty() {
+        return Err("every part of Media is left out");
     }
     Ok(vec![format!("_expand={}", names.join(","))])
 }

@@ -45,7 +45,7 @@ pub(crate) fn list(bytes: Vec<u8>, query: &Query) -> Result<Envelope, Unread> {
     for result in results {
         let begin = flat.len();
         // What cannot be read goes on as it is: to quarantine, with its own words.
-        flatten(result.get(), query.resource, &query.expand, &mut flat).unwrap_or_else(|_| {
+        flatten(result.get(), query, &mut flat).unwrap_or_else(|_| {
             flat.truncate(begin);
             flat.push_str(result.get());
         });

@@ -129,7 +129,7 @@ fn resource(
             .iter()
             .filter(|expansion| expansion.resource == line.resource)
             .map(|expansion| view::ExpansionOff {
-                relation: expansion.relation.as_str(),
+                relation: expansion.expansion.as_str(),
                 since: Since { at: expansion.off.at, reason: expansion.off.reason.clone() },
             })
             .collect(),

@@ -92,7 +92,7 @@ pub(crate) struct Requests {
     pub(crate) notes: Vec<String>,
 }
 
-/// A relation that the feed does not give at the moment.
+/// A relation, or a part of one, that the feed does not give at the moment.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ExpansionOff {
     pub(crate) relation: &'static str,

@@ -1,7 +1,7 @@
 //! A feed of the native Spark API, as people meet it; and questions to a feed of either dialect.
 
 use serde_json::Value;
-use spark_simulator::{Dialect, Resource};
+use spark_simulator::{Dialect, Fault, Resource, Trouble};
 
 use super::stage::Stage;
 
@@ -20,6 +20,14 @@ async fn a_native_feed_is_checked_and_replicated_like_any_other() {
     let check = stage.run(&["config", "check"]);
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(check.out.contains("60 records; one in ") && check.out.contains("of relations"), "{}", check.out);
+    let off = Fault::new(Trouble::d(403, 1505)).when(|entry| entry.expands("FloPlans"));
+    stage.simulator.faults().push(off.forever());
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    let warned = check.out.lines().find(|line| line.starts_with("  Property   warning")).unwrap_or_default();
+    assert!(warned.contains("FloPlans is not to be had") && warned.contains("1505"), "{}", check.out);
+    assert!(check.out.contains("of relations"), "the rest is weighed: {}", check.out);
+    stage.simulator.faults().clear();
 
     let daemon = stage.daemon();
     let complete = "select count(*) = 4 and bool_and(initial_download_completed_at is not null) from replicator.resource";

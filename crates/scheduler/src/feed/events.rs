@@ -135,6 +135,7 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
         resource,
         select: &[],
         expand: &[],
+        omit: &[],
         control: None,
         // A listing that was withdrawn is an event like any other.
         may_be_silent: true,

@@ -99,10 +99,10 @@ async fn facts(context: &FeedContext, resource: Resource, job: Job) -> Result<Op
         .and_then(|(six, base)| cron::next_after(six, settings.time_zone, base));
     if job == Job::MediaRefresh && downloaded_at.is_some() {
         let checkpoint = crate::persist!(context, store.checkpoint(feed, resource, job))?;
-        expansions::try_again(context, resource).await?;
-        let relations = expansions::offered(context, resource).await?;
+        let parts_rested = expansions::try_again(context, resource).await?;
+        let relations = expansions::offered(context, resource).await?.relations;
         let wanted = !relations.is_empty();
-        facts.fill_pending = wanted && !media_refresh::is_filled(&checkpoint);
+        facts.fill_pending = parts_rested || wanted && !media_refresh::is_filled(&checkpoint);
         if wanted {
             facts.relation_due_at =
                 crate::persist!(context, store.next_due_relation(feed, resource, &relations))?;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use spark_domain::job::Priority;
 use spark_domain::plan::purge::{Confirmation, read_confirmation};
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Filter, KeyListForm, Page, Query, RecordKey, Recovery, Relation, Resource};
+use spark_domain::{Filter, KeyListForm, MediaPart, Page, Query, RecordKey, Recovery, Relation, Resource};
 use spark_fetcher::{Error as FeedError, PageRequest};
 
 use crate::context::FeedContext;
@@ -22,6 +22,8 @@ pub(crate) struct KeyQuestion<'a> {
     pub(crate) resource: Resource,
     pub(crate) select: &'a [&'static str],
     pub(crate) expand: &'a [Relation],
+    /// Parts of `Media` that are left out of it.
+    pub(crate) omit: &'a [MediaPart],
     /// A key that surely exists, asked for along with each list; nothing is asked of its record.
     pub(crate) control: Option<&'a RecordKey>,
     /// Whether no record at all is an answer, too: where nothing follows from it, no other form need be tried.
@@ -156,6 +158,7 @@ fn query(question: &KeyQuestion<'_>, keys: Vec<RecordKey>, form: KeyListForm) ->
         filter: Filter::Keys(keys, form),
         select: question.select.to_vec(),
         expand: question.expand.to_vec(),
+        omit: question.omit.to_vec(),
         count: false,
     }
 }

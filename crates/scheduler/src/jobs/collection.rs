@@ -73,14 +73,15 @@ pub(crate) async fn walk(
 ) -> Result<Walk, JobError> {
     loop {
         match walk_on(run, walk, &collection).await {
-            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) if !collection.expanded.is_empty() => {
+            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
                 let top = page_size::SMALLEST;
-                expansions::turn_off_refused(run, &collection.query, top, &error).await?;
-                let offered = expansions::offered(run.context, run.resource).await?;
+                let fewer = expansions::turn_off_refused(run, &collection.query, top).await?;
+                let offered = expansions::offered(run.context, run.resource).await?.whole();
                 collection.expanded.retain(|relation| offered.contains(relation));
                 collection.query.expand.clone_from(&collection.expanded);
+                // Whatever is off by now: a link of an earlier run may go on asking for it.
                 let again = start_over(run, &collection).await?;
-                walk = again.ok_or(JobError::Feed(error))?;
+                walk = again.filter(|_| fewer).ok_or(JobError::Feed(error))?;
             }
             Err(error @ (JobError::Restarting { .. } | JobError::Walk(_))) => {
                 start_over(run, &collection).await?;

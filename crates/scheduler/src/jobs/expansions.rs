@@ -1,82 +1,170 @@
 //! Expansions that the feed has switched off (Spark 1505).
 //!
-//! It is a matter of one relation: the records go on without it, the other relations too, and a set that was
-//! fetched stays. Which of several was meant the feed does not say, so each is asked for alone. What is off is
-//! seen in the status, and tried again after a day.
+//! It is a matter of one relation, or of one part of `Media` in the native dialect: the records go on without it,
+//! the others too, and what was fetched stays. Which of several was meant the feed does not say, so each is asked
+//! for alone. What is off is seen in the status, and tried again after a day.
+
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Checkpoint, Job, Query, Relation, Resource};
+use spark_domain::{Checkpoint, Expansion, Job, MediaPart, Query, Relation, Resource, Timestamp};
 use spark_fetcher::{Error as FeedError, PageRequest};
+use spark_store::ExpansionOff;
 
 use super::Run;
 use super::by_key::preferred_form;
 use crate::context::FeedContext;
 use crate::error::{JobError, chain};
 
-/// The configured relations of a resource, without those that are switched off.
-pub(crate) async fn offered(context: &FeedContext, resource: Resource) -> Result<Vec<Relation>, JobError> {
-    let off = crate::persist!(context, context.store.expansions_off(context.feed()))?;
-    let is_off = |relation| off.iter().any(|off| off.resource == resource && off.relation == relation);
-    let configured = context.settings.relations_of(resource).iter().copied();
-    Ok(configured.filter(|relation| !is_off(*relation)).collect())
+/// What may be asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// The configured relations, without those that are switched off.
+    pub(crate) relations: Vec<Relation>,
+    /// Parts of `Media` that are switched off.
+    pub(crate) omit: Vec<MediaPart>,
 }
 
-/// Turns off what was refused of a question's expansions: at least one, so that asking anew comes to an end.
-pub(crate) async fn turn_off_refused(
-    run: &Run<'_>,
-    refused: &Query,
-    top: u32,
-    error: &FeedError,
-) -> Result<(), JobError> {
+impl Offered {
+    /// The relations that come whole. A page's set is at rest once it is stored, which a part must not be.
+    pub(crate) fn whole(self) -> Vec<Relation> {
+        let Self { mut relations, omit } = self;
+        relations.retain(|relation| *relation != Relation::Media || omit.is_empty());
+        relations
+    }
+}
+
+/// The configured relations of a resource, without what is switched off.
+pub(crate) async fn offered(context: &FeedContext, resource: Resource) -> Result<Offered, JobError> {
+    let off: BTreeSet<Expansion> =
+        off(context, resource).await?.into_iter().map(|off| off.expansion).collect();
+    let configured = context.settings.relations_of(resource).iter().copied();
+    let relations = configured.filter(|relation| !off.contains(&Expansion::Whole(*relation))).collect();
+    let omit = MediaPart::ALL.into_iter().filter(|part| off.contains(&Expansion::Part(*part))).collect();
+    Ok(Offered { relations, omit })
+}
+
+/// What of a resource is switched off.
+async fn off(context: &FeedContext, resource: Resource) -> Result<Vec<ExpansionOff>, JobError> {
+    let mut off = crate::persist!(context, context.store.expansions_off(context.feed()))?;
+    off.retain(|off| off.resource == resource);
+    Ok(off)
+}
+
+/// Turns off what is refused of a question's expansions; whether there was any, so that asking anew without them comes
+/// to an end. A question that is answered when it is asked once more was refused in passing, or by a link that asked
+/// for more.
+pub(crate) async fn turn_off_refused(run: &Run<'_>, refused: &Query, top: u32) -> Result<bool, JobError> {
     let context = run.context;
+    if refused.expand.is_empty() {
+        return Ok(false);
+    }
     let mut guilty = Vec::new();
-    if refused.expand.len() > 1 {
-        for relation in &refused.expand {
-            let alone = Query { expand: vec![*relation], count: false, ..refused.clone() };
-            let (position, paging) = (Position::Start, Paging::NextLink);
-            let request = PageRequest { query: &alone, position: &position, paging, top };
-            match context.ask(&request, run.job.priority()).await {
-                Ok(_) => {}
-                Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
-                    guilty.push((*relation, chain(&error)));
-                }
-                Err(other) => return Err(other),
-            }
+    for (expansion, alone) in context.settings.fetcher.api.apart(refused) {
+        if let Err(error) = ask(run, &alone, top).await? {
+            guilty.push((expansion, chain(&error)));
         }
     }
     if guilty.is_empty() {
-        // The only one; or all of them together, of which each alone would have been answered.
-        guilty.extend(refused.expand.iter().map(|relation| (*relation, chain(error))));
+        let Err(again) = ask(run, &Query { count: false, ..refused.clone() }, top).await? else {
+            return Ok(false);
+        };
+        // All of them together, of which each alone is answered.
+        guilty.extend(refused.expand.iter().map(|relation| (Expansion::Whole(*relation), chain(&again))));
     }
-    for (relation, reason) in guilty {
+    for (expansion, reason) in of_media_all_or_some(guilty, &refused.omit) {
         tracing::warn!(
             resource = %run.resource,
-            %relation,
+            relation = %expansion,
             error = reason,
             "the feed has switched this expansion off; the rest goes on, and it is tried again in a day"
         );
-        let turn_off = || context.store.turn_off_expansion(&context.lease, run.resource, relation, &reason);
+        let turn_off = || context.store.turn_off_expansion(&context.lease, run.resource, expansion, &reason);
         crate::persist!(context, turn_off())?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Asks for what was switched off a day ago. Keys that no set was fetched for meanwhile are walked over anew; first,
-/// since a crash in between must not leave them out. Only the task of `media_refresh` may do so: its walk it is.
-pub(crate) async fn try_again(context: &FeedContext, resource: Resource) -> Result<(), JobError> {
-    let off = crate::persist!(context, context.store.expansions_off(context.feed()))?;
-    let rest = TimeDelta::from_std(context.settings.daily_every).unwrap_or(TimeDelta::MAX);
-    let now = context.now().await?;
-    for off in off.iter().filter(|off| off.resource == resource && now - off.off.at >= rest) {
+/// Asks; the inner error is that of an expansion that is switched off.
+async fn ask(run: &Run<'_>, query: &Query, top: u32) -> Result<Result<(), FeedError>, JobError> {
+    let (position, paging) = (Position::Start, Paging::NextLink);
+    let request = PageRequest { query, position: &position, paging, top };
+    match run.context.ask(&request, run.job.priority()).await {
+        Ok(_) => Ok(Ok(())),
+        Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => Ok(Err(error)),
+        Err(other) => Err(other),
+    }
+}
+
+/// `Media` of which no part is left is switched off as a whole.
+fn of_media_all_or_some(guilty: Vec<(Expansion, String)>, omitted: &[MediaPart]) -> Vec<(Expansion, String)> {
+    let is_part = |expansion: &Expansion| matches!(expansion, Expansion::Part(_));
+    let parts = guilty.iter().filter(|(expansion, _)| is_part(expansion)).count();
+    if parts + omitted.len() < MediaPart::ALL.len() {
+        return guilty;
+    }
+    let (parts, mut guilty): (Vec<_>, Vec<_>) =
+        guilty.into_iter().partition(|(expansion, _)| is_part(expansion));
+    guilty.extend(parts.into_iter().next().map(|(_, reason)| (Expansion::Whole(Relation::Media), reason)));
+    guilty
+}
+
+/// Asks for relations that were switched off a day ago. Keys that no set was fetched for meanwhile are walked over
+/// anew; first, since a crash in between must not leave them out. Only the task of `media_refresh` may do so: its
+/// walk it is. The answer is whether parts are to be tried as well, which takes a run.
+pub(crate) async fn try_again(context: &FeedContext, resource: Resource) -> Result<bool, JobError> {
+    let mut parts = false;
+    for ExpansionOff { expansion, .. } in rested(context, resource).await? {
+        if matches!(expansion, Expansion::Part(_)) {
+            parts = true;
+            continue;
+        }
         let (lease, nowhere) = (&context.lease, Checkpoint::default());
         crate::persist!(
             context,
             context.store.save_checkpoint(lease, resource, Job::MediaRefresh, &nowhere)
         )?;
-        crate::persist!(context, context.store.turn_on_expansion(lease, resource, off.relation))?;
+        crate::persist!(context, context.store.turn_on_expansion(lease, resource, expansion))?;
+    }
+    Ok(parts)
+}
+
+/// Asks for the parts of `Media` that were switched off a day ago. One that is answered makes due all sets that were
+/// fetched without it, so it is asked for alone first: a part that stays off is no reason to fetch the others.
+pub(crate) async fn try_parts_again(run: &Run<'_>) -> Result<(), JobError> {
+    let (context, resource) = (run.context, run.resource);
+    for ExpansionOff { expansion, .. } in rested(context, resource).await? {
+        let Expansion::Part(part) = expansion else { continue };
+        let others = MediaPart::ALL.into_iter().filter(|other| *other != part).collect();
+        let alone = Query {
+            expand: vec![Relation::Media],
+            omit: others,
+            count: false,
+            ..Query::collection(resource)
+        };
+        if let Err(error) = ask(run, &alone, 1).await? {
+            let reason = chain(&error);
+            let turn_off = || context.store.turn_off_expansion(&context.lease, resource, expansion, &reason);
+            crate::persist!(context, turn_off())?;
+            continue;
+        }
+        tracing::info!(%resource, relation = %expansion, "the feed answers for this expansion again; it is fetched for all records");
+        let turn_on = || context.store.turn_on_expansion(&context.lease, resource, expansion);
+        while crate::persist!(context, turn_on())? {}
     }
     Ok(())
+}
+
+/// What was switched off a day ago.
+async fn rested(context: &FeedContext, resource: Resource) -> Result<Vec<ExpansionOff>, JobError> {
+    let mut off = off(context, resource).await?;
+    if !off.is_empty() {
+        let rest = TimeDelta::from_std(context.settings.daily_every).unwrap_or(TimeDelta::MAX);
+        let now: Timestamp = context.now().await?;
+        off.retain(|off| now - off.off.at >= rest);
+    }
+    Ok(off)
 }
 
 /// The question that asked for the relations of these keys.
@@ -84,11 +172,13 @@ pub(super) async fn of_keys(
     run: &Run<'_>,
     keys: &[spark_domain::RecordKey],
     expand: &[Relation],
+    omit: &[MediaPart],
 ) -> Result<Query, JobError> {
     let form = preferred_form(run.context, run.resource).await?;
     let query = Query {
         filter: spark_domain::Filter::Keys(Vec::new(), form),
         expand: expand.to_vec(),
+        omit: omit.to_vec(),
         count: false,
         ..Query::key_list(run.resource)
     };

@@ -23,7 +23,7 @@ pub(crate) async fn download(run: &mut Run<'_>, first: bool) -> Result<Ended, Jo
         None => super::begin(run, None, &checkpoint).await?,
     };
     let asks = context.settings.expand_on_initial_download;
-    let expanded = if asks { expansions::offered(context, resource).await? } else { Vec::new() };
+    let expanded = if asks { expansions::offered(context, resource).await?.whole() } else { Vec::new() };
     let end = |walk: &Walk| {
         let checkpoint = Checkpoint { cursor: walk.as_of, walk: None, unsynced_passes: 0 };
         let finish =

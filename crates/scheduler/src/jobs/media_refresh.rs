@@ -43,6 +43,7 @@ enum Refreshed {
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
     let mut parents = FIRST_PARENTS;
+    expansions::try_parts_again(run).await?;
     fill(run, &mut parents).await?;
     loop {
         if !refresh_due(run, &mut parents).await? {
@@ -80,7 +81,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
         None => begin(run, None, &checkpoint).await?,
     };
     loop {
-        let relations = expansions::offered(context, resource).await?;
+        let relations = expansions::offered(context, resource).await?.relations;
         let after = match &walk.position {
             Position::After(key) => Some(key.clone()),
             Position::Start | Position::Link(_) | Position::End => None,
@@ -122,7 +123,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
 /// What is due now.
 async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
     let context = run.context;
-    let relations = expansions::offered(context, run.resource).await?;
+    let relations = expansions::offered(context, run.resource).await?.relations;
     let due = crate::persist!(
         context,
         context.store.due_relations(context.feed(), run.resource, &relations, i64::from(parents))
@@ -158,11 +159,13 @@ async fn refresh(
     let expand: BTreeSet<Relation> =
         wanted.iter().flat_map(|parent| parent.relations.iter().map(|(relation, _)| *relation)).collect();
     let expand: Vec<Relation> = expand.into_iter().collect();
+    let omit = expansions::offered(context, resource).await?.omit;
     let select = selected(run).await?;
     let question = KeyQuestion {
         resource,
         select: &select,
         expand: &expand,
+        omit: &omit,
         control: None,
         may_be_silent: false,
         priority: run.job.priority(),
@@ -182,10 +185,10 @@ async fn refresh(
             }
             Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
             Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
-                let asked = expansions::of_keys(run, &keys[done..], &expand).await?;
+                let asked = expansions::of_keys(run, &keys[done..], &expand, &omit).await?;
                 let top = u32::try_from(keys.len() - done).unwrap_or(MOST_PARENTS);
-                expansions::turn_off_refused(run, &asked, top, &error).await?;
-                return Ok(Refreshed::WithFewerRelations);
+                let fewer = expansions::turn_off_refused(run, &asked, top).await?;
+                return if fewer { Ok(Refreshed::WithFewerRelations) } else { Err(error.into()) };
             }
             Err(error) => return Err(error),
         };

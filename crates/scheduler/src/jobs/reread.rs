@@ -39,6 +39,7 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
         resource: run.resource,
         select: &[],
         expand: &[],
+        omit: &[],
         control: None,
         may_be_silent: false,
         // Nobody waits for these: they are as patient as media.

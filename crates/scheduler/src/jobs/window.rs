@@ -67,6 +67,6 @@ pub(super) async fn pass(
 
 /// The relations that come along with what changed; the others are marked due and fetched on their own.
 async fn expanded(run: &Run<'_>) -> Result<Vec<Relation>, JobError> {
-    let offered = expansions::offered(run.context, run.resource).await?;
+    let offered = expansions::offered(run.context, run.resource).await?.whole();
     Ok(offered.into_iter().filter(|relation| relation.comes_with_update()).collect())
 }

@@ -10,6 +10,7 @@ mod breakages;
 mod download;
 mod update;
 mod media;
+mod parts;
 mod purge;
 mod purge_trouble;
 mod trouble;

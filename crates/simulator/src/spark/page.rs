@@ -69,7 +69,8 @@ pub(crate) fn answer(inner: &Inner, entry: &Entry, context: &Context<'_>, end: L
 /// Leaves out and empties expansions. No link says natively that there is more of one: a part of `Media` that
 /// does not come at all is what shows that the set is not whole.
 fn damage(asked: &mut Asked, troubles: &[Trouble]) {
-    let part_of = |name: &&str, relation: &str| expansion(name).is_some_and(|(_, of)| of == relation);
+    let part_of =
+        |name: &&str, asked: &str| expansion(name).is_some_and(|(own, of)| own == asked || of == asked);
     for trouble in troubles {
         match trouble {
             Trouble::NoExpansion(relation) => asked.expand.retain(|name| !part_of(name, relation)),

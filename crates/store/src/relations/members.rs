@@ -7,7 +7,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{PgConnection, raw_sql};
 
 use spark_domain::record::{RelationMember, RelationSet};
-use spark_domain::{Hash, Relation, Resource};
+use spark_domain::{Hash, MediaPart, Relation, Resource};
 
 use super::RelationOutcome;
 use crate::columns::by_table::is_shared;
@@ -17,6 +17,12 @@ use crate::error::{Error, PostgresSaid};
 use crate::lease::Lease;
 use crate::quarantine::{self, Refused};
 use crate::text;
+
+sql! {
+    // What a set says nothing of is not held against it.
+    CATEGORIES = "select parent_key, key, media_category from mls.media \
+        where feed = $1 and parent_resource = $2 and parent_key = any($3)";
+}
 
 /// Members in one statement: a bounded batch stays far below the statement's time limit.
 const BATCH: usize = 2000;
@@ -142,12 +148,46 @@ async fn held(
     add(&mut arguments, parents)?;
     add_relation(&mut arguments, relation)?;
     let rows: Vec<(String, String, Vec<u8>)> =
-        sqlx::query_as_with(HELD.of(relation), arguments).fetch_all(connection).await?;
+        sqlx::query_as_with(HELD.of(relation), arguments).fetch_all(&mut *connection).await?;
     let mut held: HashMap<String, HashMap<String, Hash>> = HashMap::new();
     for (parent, key, hash) in rows {
         held.entry(parent).or_default().insert(key, text::hash(&hash)?);
     }
+    if relation == Relation::Media {
+        leave_out_unsaid(connection, lease, resource, sets, &mut held).await?;
+    }
     Ok(held)
+}
+
+/// Takes from what is held the members of parts that the sets say nothing of: so they stay as they are.
+async fn leave_out_unsaid(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    resource: Resource,
+    sets: &[SetToReplace<'_>],
+    held: &mut HashMap<String, HashMap<String, Hash>>,
+) -> Result<(), Error> {
+    let in_parts =
+        |each: &&SetToReplace<'_>| MediaPart::ALL.into_iter().any(|part| each.set.says_nothing_of(part));
+    let sets: HashMap<&str, &RelationSet<'_>> =
+        sets.iter().filter(in_parts).map(|each| (each.parent, each.set)).collect();
+    if sets.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, Option<String>)> = sqlx::query_as(CATEGORIES)
+        .bind(lease.feed().as_str())
+        .bind(resource.as_str())
+        .bind(sets.keys().copied().collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    for (parent, key, category) in rows {
+        let part = category.as_deref().and_then(MediaPart::of_category);
+        let unsaid = part.is_some_and(|part| sets[parent.as_str()].says_nothing_of(part));
+        if let Some(members) = held.get_mut(&parent).filter(|_| unsaid) {
+            members.remove(&key);
+        }
+    }
+    Ok(())
 }
 
 fn difference<'a>(set: SetToReplace<'a>, held: Option<&HashMap<String, Hash>>) -> Difference<'a> {

@@ -4,7 +4,8 @@
 //! A commit of a parent that P3 accepts sets `wanted`; an answer sets `fetched` and what the plan decided about
 //! the next time.
 //!
-//! Rule: an absent expansion is not an empty one, and a part of a set is no set: neither writes a member.
+//! Rule: an absent expansion is not an empty one, and a part of a set is no set: neither writes a member. `Media` in
+//! the native dialect is five expansions: each is such a set, and those that did not come keep their members.
 
 mod due;
 mod members;
@@ -29,9 +30,11 @@ pub(crate) use members::DELETE_OF_PARENTS;
 use members::SetToReplace;
 pub(crate) use page::commit_with_page;
 use state::SetState;
+pub(crate) use state::wake_fetched;
 
 pub(crate) const DUE_STATEMENTS: &[(&str, &str)] = due::STATEMENTS;
 pub(crate) const STATE_STATEMENTS: &[(&str, &str)] = state::STATEMENTS;
+pub(crate) const MEMBER_STATEMENTS: &[(&str, &str)] = members::STATEMENTS;
 
 /// The statements of this folder that exist once per table of a resource.
 pub(crate) fn per_table() -> impl Iterator<Item = &'static ByResource> {

@@ -17,7 +17,7 @@ use crate::lease::Lease;
 enum Said<'a> {
     /// The whole set.
     Set(&'a RelationSet<'a>),
-    /// A part, or an empty set of media though there are photos: asked for again after the cache window.
+    /// A part, some parts of `Media`, or an empty set of media though there are photos: asked for again after the cache window.
     Doubtful,
     /// Nothing.
     Absent,
@@ -77,7 +77,8 @@ fn said<'a>(page: &PageCommit<'_>, record: &'a Record<'_>, relation: Relation) -
             let promised =
                 if relation == Relation::Media { record.fingerprint.photos.unwrap_or(0) } else { 0 };
             let short = set.members.is_empty() && promised > 0;
-            if set.incomplete || short { Said::Doubtful } else { Said::Set(set) }
+            let parts = !set.absent.is_empty() || !set.omitted.is_empty();
+            if set.incomplete || parts || short { Said::Doubtful } else { Said::Set(set) }
         }
     }
 }

@@ -35,6 +35,11 @@ sql! {
         update replicator.relation_set as state set due_at = clock_timestamp(), after_sweep = false from sleeping \
         where state.feed = $1 and state.resource = $2 and state.key = sleeping.key \
             and state.relation = sleeping.relation";
+    WAKE_FETCHED = "with fetched as (select key from replicator.relation_set \
+            where feed = $1 and resource = $2 and relation = $3 and fetched is not null \
+                and (due_at is null or due_at > clock_timestamp()) order by key limit $4) \
+        update replicator.relation_set as state set due_at = clock_timestamp(), after_sweep = false, tries = 0 from fetched \
+        where state.feed = $1 and state.resource = $2 and state.relation = $3 and state.key = fetched.key";
     FORGET = "delete from replicator.relation_set where feed = $1 and resource = $2 and key = any($3)";
 }
 
@@ -237,6 +242,18 @@ pub(super) async fn wake(
 ) -> Result<bool, Error> {
     let wake = sqlx::query(WAKE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(WAKEN);
     let woken = wake.execute(connection).await?.rows_affected();
+    Ok(woken == WAKEN.cast_unsigned())
+}
+
+/// Makes due whatever was fetched of a relation; whether there is more of it.
+pub(crate) async fn wake_fetched(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    resource: Resource,
+    relation: Relation,
+) -> Result<bool, Error> {
+    let wake = sqlx::query(WAKE_FETCHED).bind(lease.feed().as_str()).bind(resource.as_str());
+    let woken = wake.bind(relation.as_str()).bind(WAKEN).execute(connection).await?.rows_affected();
     Ok(woken == WAKEN.cast_unsigned())
 }
 

@@ -112,6 +112,29 @@ async fn a_changed_stamp_makes_media_due_once_and_an_answer_puts_them_at_rest() 
 }
 
 #[tokio::test]
+async fn members_of_parts_that_a_set_says_nothing_of_stay_as_they_are() {
+    let bench = Bench::new().await;
+    bench.commit(Resource::Property, &[&stamped(1, 1, "")], without_rooms).await;
+    let wanted = due(&bench).await.remove(0).wanted;
+    let set = |members: &[(&str, &str)], more: &str| {
+        let members: Vec<String> = members
+            .iter()
+            .map(|(key, category)| format!(r#"{{"MediaKey":"{key}","MediaCategory":"{category}"}}"#))
+            .collect();
+        stamped(1, 1, &format!(r#","Media":[{}]{more}"#, members.join(",")))
+    };
+    let all = [("d1", "Document"), ("f1", "Floor Plan"), ("p1", "Photo"), ("t1", "Branded Virtual Tour")];
+    answer(&bench, &set(&all, ""), Some(&wanted), Due::AtRest, |_| {}).await;
+
+    let silent = r#","Media@Spark.Absent":["VirtualTours"],"Media@Spark.Omitted":["FloPlans"]"#;
+    let outcome = answer(&bench, &set(&[("p2", "Photo")], silent), Some(&wanted), Due::AtRest, |_| {}).await;
+    assert_eq!((outcome.members_written, outcome.members_deleted), (1, 2));
+    assert_eq!(media(&bench).await, ["f1", "p2", "t1"]);
+    answer(&bench, &set(&[("p2", "Photo")], ""), Some(&wanted), Due::AtRest, |_| {}).await;
+    assert_eq!(media(&bench).await, ["p2"]);
+}
+
+#[tokio::test]
 async fn only_members_that_differ_are_written() {
     let bench = Bench::new().await;
     bench.commit(Resource::Property, &[&stamped(1, 3, "")], without_rooms).await;

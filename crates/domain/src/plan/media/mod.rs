@@ -10,7 +10,7 @@ mod tests;
 use chrono::TimeDelta;
 
 use crate::record::{RelationMember, RelationSet};
-use crate::{Breakage, Fingerprint, Relation, Timestamp};
+use crate::{Breakage, Fingerprint, MediaPart, Relation, Timestamp};
 
 /// Reads of a state that is what the feed shows.
 const MOST_READS: i32 = 2;
@@ -96,9 +96,10 @@ pub fn judge(
 
     let keep =
         |due| Verdict { replace: false, wanted: wanted.clone(), fetched: known.fetched.clone(), due, tries };
+    let shows_photos =
+        |set: &RelationSet<'_>| set.relation == Relation::Media && !set.says_nothing_of(MediaPart::Photos);
     let unusable = |set: &RelationSet<'_>| {
-        let hollow =
-            set.relation == Relation::Media && set.members.is_empty() && state.photos.unwrap_or(0) > 0;
+        let hollow = shows_photos(set) && set.members.is_empty() && state.photos.unwrap_or(0) > 0;
         set.incomplete || hollow
     };
     let Some(set) = set else {
@@ -130,16 +131,19 @@ pub fn judge(
     if behind_ours && !is_wanted {
         return keep(if tries < MOST_READS { Due::At(now + cache_window) } else { Due::AfterSweep });
     }
-    let fewer = set.relation == Relation::Media && photos_in(set) < state.photos.unwrap_or(0) as usize;
+    let fewer = shows_photos(set) && photos_in(set) < state.photos.unwrap_or(0) as usize;
+    // What came is put in place; what did not may have been a hiccup, as a whole set that is absent.
+    let lacking = !set.absent.is_empty();
+    let most = if lacking { MOST_TRIES } else { MOST_READS };
     // A stamp from the future must not put the second read off until then.
     let settles_in = state.newest.map(|newest| (newest + cache_window - asked_at).min(cache_window));
     let fresh = settles_in.filter(|left| *left > TimeDelta::zero());
     // Two reads a change: what is still odd after the second is how the feed is.
     let due = match (older, fewer, fresh) {
-        (true, _, _) if tries >= MOST_READS => Due::AfterSweep,
-        _ if tries >= MOST_READS => Due::AtRest,
-        (false, false, Some(left)) => Due::At(now + left),
-        (false, false, None) => Due::AtRest,
+        (true, _, _) if tries >= most => Due::AfterSweep,
+        _ if tries >= most => Due::AtRest,
+        (false, false, Some(left)) if !lacking => Due::At(now + left),
+        (false, false, None) if !lacking => Due::AtRest,
         _ => Due::At(now + cache_window),
     };
     Verdict { replace: true, wanted, fetched: Some(mine), due, tries }

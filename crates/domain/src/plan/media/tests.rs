@@ -165,6 +165,27 @@ fn a_part_of_a_set_never_applies() {
 }
 
 #[test]
+fn what_came_without_some_of_its_parts_applies_and_is_read_as_often_as_a_set_that_never_comes() {
+    let part = answer(0, 1, &format!(r#"{},"Media@Spark.Absent":["FloPlans"]"#, photos(1)));
+    let first = judged(&known(Some(&part), None, 0), &part, 60);
+    assert_eq!((first.replace, first.due), (true, Due::At(at(80))));
+    let second = judged(&known(Some(&part), Some(&part), 1), &part, 80);
+    assert_eq!((second.replace, second.due), (true, Due::At(at(100))));
+    let third = judged(&known(Some(&part), Some(&part), 2), &part, 100);
+    assert_eq!((third.replace, third.due), (true, Due::AtRest));
+    let omitted = answer(0, 1, &format!(r#"{},"Media@Spark.Omitted":["FloPlans"]"#, photos(1)));
+    assert_eq!(judged(&known(Some(&omitted), None, 0), &omitted, 60).due, Due::AtRest, "nobody asked for it");
+}
+
+#[test]
+fn media_without_their_photos_are_not_held_against_the_count_of_photos() {
+    for annotation in ["Absent", "Omitted"] {
+        let part = answer(0, 5, &format!(r#","Media":[],"Media@Spark.{annotation}":["Photos"]"#));
+        assert!(judged(&known(Some(&part), None, 0), &part, 60).replace, "{annotation}");
+    }
+}
+
+#[test]
 fn fewer_photos_than_counted_apply_and_are_read_once_more() {
     let fewer = answer(0, 3, &photos(2));
     let first = judged(&known(Some(&fewer), None, 0), &fewer, 60);

@@ -3,6 +3,7 @@
 //! A handful of requests at the configured pace, without the database unless it keeps the token: nobody else's requests are counted, so
 //! beside a busy daemon the pace of both adds up for these seconds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use anyhow::Context;
 use spark_domain::job::Priority;
 use spark_domain::plan::budget;
 use spark_domain::walk::Position;
-use spark_domain::{Page, Query, Recovery, Relation, Resource};
+use spark_domain::{Expansion, MediaPart, Page, Query, Recovery, Relation, Resource};
 use spark_fetcher::{Allowance, Error, Fetcher, Metadata, Pacer, PacerControl, PageRequest};
 use spark_scheduler::FeedSettings;
 use tokio::time::Instant;
@@ -135,16 +136,8 @@ impl Guest {
         let relation_bytes = match relations {
             [] => None,
             relations => {
-                let expanded = Query { expand: relations.to_vec(), ..plain };
-                match self.page(&expanded, EXPANDED_SAMPLE).await {
-                    Ok(page) => Some((per_record(&page) - weight).max(0.0)),
-                    Err(error) if error.recovery() == Recovery::TurnOff => {
-                        let error = anyhow::Error::new(error);
-                        print(&format!("  {resource:<10} warning: relations are not to be had: {error:#}"));
-                        None
-                    }
-                    Err(error) => return Err(error),
-                }
+                let page = self.expanded(Query { expand: relations.to_vec(), ..plain }).await?;
+                page.map(|page| (per_record(&page) - weight).max(0.0))
             }
         };
         print(&format!(
@@ -154,6 +147,44 @@ impl Guest {
         ));
         let record_seconds = seconds / float(records.max(1) as u64);
         Ok(Measured { count, record_bytes: weight, record_seconds, relation_bytes })
+    }
+
+    /// A page with those of the relations that are to be had, if any; warns of the others one by one.
+    async fn expanded(&self, mut query: Query) -> Result<Option<Page>, Error> {
+        let warn = |what: &str, error: Error| {
+            let (resource, error) = (query.resource, anyhow::Error::new(error));
+            print(&format!("  {resource:<10} warning: {what} not to be had: {error:#}"));
+        };
+        let refusal = match self.page(&query, EXPANDED_SAMPLE).await {
+            Ok(page) => return Ok(Some(page)),
+            Err(error) if error.recovery() == Recovery::TurnOff => error,
+            Err(error) => return Err(error),
+        };
+        let (mut refused, mut parts_left) = (BTreeSet::new(), false);
+        for (expansion, alone) in self.settings.fetcher.api.apart(&query) {
+            match self.page(&alone, 1).await {
+                Ok(_) => parts_left |= matches!(expansion, Expansion::Part(_)),
+                Err(error) if error.recovery() == Recovery::TurnOff => {
+                    warn(&format!("{expansion} is"), error);
+                    refused.insert(expansion);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if refused.is_empty() {
+            warn("its relations together are", refusal);
+            return Ok(None);
+        }
+        let parts = MediaPart::ALL.into_iter().filter(|part| refused.contains(&Expansion::Part(*part)));
+        query.omit = parts.collect();
+        let whole = |relation: Relation| {
+            let of_parts = relation == Relation::Media && !query.omit.is_empty();
+            !refused.contains(&Expansion::Whole(relation)) && (parts_left || !of_parts)
+        };
+        let expand: Vec<Relation> =
+            query.expand.iter().copied().filter(|relation| whole(*relation)).collect();
+        query.expand = expand;
+        if query.expand.is_empty() { Ok(None) } else { self.page(&query, EXPANDED_SAMPLE).await.map(Some) }
     }
 
     async fn page(&self, query: &Query, top: u32) -> Result<Page, Error> {

@@ -94,6 +94,7 @@ async fn batch(
         resource: run.resource,
         select: &select,
         expand: &[],
+        omit: &[],
         control: control.as_ref(),
         may_be_silent: false,
         priority: run.job.priority(),

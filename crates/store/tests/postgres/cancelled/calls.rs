@@ -7,7 +7,7 @@ use spark_domain::plan::media::Due;
 use spark_domain::plan::reread::{RereadReason, Sighting};
 use spark_domain::record;
 use spark_domain::walk::Paging;
-use spark_domain::{Checkpoint, Hash, Job, KeyListForm, Relation, Resource};
+use spark_domain::{Checkpoint, Expansion, Hash, Job, KeyListForm, Relation, Resource};
 use spark_store::{
     Confirmed, Error, EventRead, FeedRegistration, Finish, NewPurgePlan, Outcome, PageCommit, RelationAnswer,
     RelationCommit, RelationState, RequestKind, RereadResult, RunEnd, RunTotals, Spent, Store,
@@ -110,8 +110,8 @@ calls! {
         set_configuration(&at.lease, "filter=1");
         turn_off_resource(&at.lease, Resource::Member, "1500");
         turn_on_resource(&at.lease, Resource::Office);
-        turn_off_expansion(&at.lease, R, Relation::Unit, "1505");
-        turn_on_expansion(&at.lease, R, Relation::Room);
+        turn_off_expansion(&at.lease, R, Expansion::Whole(Relation::Unit), "1505");
+        turn_on_expansion(&at.lease, R, Expansion::Whole(Relation::Room));
         put_away(&at.lease, R, &key("a"), &RELATIONS, "1026");
         set_paging(&at.lease, R, Some(Paging::Key));
         set_key_form(&at.lease, R, KeyListForm::Single);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use spark_domain::plan::reread::RereadReason;
-use spark_domain::{Checkpoint, FeedName, Hash, Job, Relation, Resource, Timestamp};
+use spark_domain::{Checkpoint, Expansion, FeedName, Hash, Job, Relation, Resource, Timestamp};
 use spark_store::{
     Candidate, DueEvent, Lease, NewPurgePlan, PlanId, RequestId, RequestKind, RunId, Settings, Store, SweepId,
 };
@@ -115,7 +115,7 @@ impl Stage {
         store.block_feed(lease, "1000").await.unwrap();
         store.pause_feed(lease, "bob").await.unwrap();
         store.turn_off_resource(lease, Resource::Office, "1500").await.unwrap();
-        store.turn_off_expansion(lease, r, Relation::Room, "1505").await.unwrap();
+        store.turn_off_expansion(lease, r, Expansion::Whole(Relation::Room), "1505").await.unwrap();
         bench
             .database
             .run(
