@@ -160,12 +160,28 @@ impl Shape {
     pub fn or_named(mut self, names: &[(&'static str, &'static str)]) -> Self {
         let slot = |(name, field): &(&'static str, &'static str)| Some((*name, *self.columns.get(field)?));
         self.others = names.iter().filter_map(slot).collect();
+        // Whoever excludes a field by RESO's name means it under any.
+        let meant = names.iter().filter(|(_, field)| self.excluded.contains(*field));
+        let meant: Vec<String> = meant.map(|(name, _)| (*name).to_owned()).collect();
+        self.excluded.extend(meant);
         self
     }
 
     /// The resource whose records have this shape.
     pub const fn resource(&self) -> Resource {
         self.resource
+    }
+
+    /// The record for people, without what is excluded; of what cannot be read nothing could be left out.
+    fn shown(&self, raw: &str) -> String {
+        let begin = |text: &str| text[..text.floor_char_boundary(MOST_SHOWN)].to_owned();
+        if self.excluded.is_empty() {
+            return begin(raw);
+        }
+        match Members::read(raw) {
+            Ok(members) => begin(&members.to_json(|name| !self.excluded.contains(base_name(name)))),
+            Err(_) => "it is not kept: fields are excluded, and it cannot be told where they are".to_owned(),
+        }
     }
 
     /// Whether a member is part of the record's own content: no `@odata.*` noise, no relation, not excluded.
@@ -176,8 +192,7 @@ impl Shape {
 
 /// Reads one record.
 pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
-    let shown = &raw[..raw.floor_char_boundary(MOST_SHOWN)];
-    let rejected = |key, reason| Rejected { key, reason, raw: shown.to_owned() };
+    let rejected = |key, reason| Rejected { key, reason, raw: shape.shown(raw) };
     let members = Members::read(raw).map_err(|reason| rejected(None, reason))?;
 
     let mut columns = vec![None; shape.column_count];
@@ -211,7 +226,9 @@ pub fn read<'p>(raw: &'p str, shape: &Shape) -> Result<Record<'p>, Rejected> {
         } else if name == "ModificationTimestamp" {
             modified_at = timestamp(value.get());
         }
-        if let Some(slot) = shape.columns.get(name) {
+        if shape.excluded.contains(base_name(name)) {
+            // Never stored, in a column of its own no more than in the body.
+        } else if let Some(slot) = shape.columns.get(name) {
             columns[*slot] = Some(value.get()).filter(|text| *text != "null");
         } else if let Some(slot) = shape.others.get(name) {
             elsewhere.push((*slot, value.get()));
@@ -256,9 +273,14 @@ impl Record<'_> {
         Members::read(self.raw).map_or_else(|_| self.raw.to_owned(), |m| m.to_json(|name| shape.keeps(name)))
     }
 
-    /// The record as served, for the quarantine.
+    /// The record as served.
     pub const fn raw(&self) -> &str {
         self.raw
+    }
+
+    /// The record for the quarantine: as served, but for what is excluded.
+    pub fn shown(&self, shape: &Shape) -> String {
+        shape.shown(self.raw)
     }
 
     /// The set of a relation, if it came along.

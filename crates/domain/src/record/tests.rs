@@ -60,6 +60,20 @@ fn the_body_keeps_hidden_fields_and_drops_relations_noise_and_exclusions() {
 }
 
 #[test]
+fn an_excluded_field_fills_no_column_by_any_of_its_names_and_is_in_no_quarantine() {
+    let excluded = BTreeSet::from(["ListPrice".to_owned()]);
+    let shape = Shape::new(Resource::Property, &COLUMNS, excluded).or_named(&[("Price", "ListPrice")]);
+    let json = r#"{"ListingKey":"1","ListPrice":5,"Price":6,"City":"Fernhollow"}"#;
+    let Ok(record) = read(json, &shape) else { panic!("it is a record") };
+    assert_eq!(record.columns, [None, Some("\"Fernhollow\""), Some("\"1\"")]);
+    let kept = r#"{"ListingKey":"1","City":"Fernhollow"}"#;
+    assert_eq!((record.body(&shape).as_str(), record.shown(&shape).as_str()), (kept, kept));
+    let rejected = |json| read(json, &shape).map_err(|rejected| rejected.raw).err();
+    assert_eq!(rejected(r#"{"ListPrice":5,"City":"x"}"#).as_deref(), Some(r#"{"City":"x"}"#));
+    assert!(rejected(r#"{"ListPrice":5,"#).is_some_and(|raw| !raw.contains('5')));
+}
+
+#[test]
 fn media_say_which_of_their_parts_they_are_silent_of() {
     let json = r#"{"ListingKey":"1","Media@Spark.Absent":["Videos","Holograms"],"Media":[],"Media@Spark.Omitted":["FloPlans"]}"#;
     let record = read(json, &shape());

@@ -166,7 +166,7 @@ async fn a_changed_filter_or_exclusion_orders_a_resync() {
     world
         .until(
             "the excluded field is gone everywhere",
-            "select count(*) = 60 and not bool_or(body ? 'PublicRemarks') from mls.property",
+            "select count(*) = 60 and not bool_or(body ? 'PublicRemarks' or public_remarks is not null) from mls.property",
         )
         .await;
     daemon.stop_gently();

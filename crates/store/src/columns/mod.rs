@@ -27,7 +27,7 @@ pub(crate) use by_table::{ByRelation, ByResource};
 pub(crate) use value::{Read, Value, read};
 
 /// Raised with every change of a list below: rows that an older list filled are then filled again.
-pub(crate) const COLUMNS_VERSION: i32 = 1;
+pub(crate) const COLUMNS_VERSION: i32 = 2;
 
 /// What a typed column can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

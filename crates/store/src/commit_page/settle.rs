@@ -70,7 +70,7 @@ pub(super) async fn quarantine(
             relation: None,
             reason: "refused_by_postgres",
             message: said.to_string(),
-            raw: record.raw().to_owned(),
+            raw: record.shown(page.shape),
         })
     });
     let refused: Vec<Refused<'_>> = unreadable.chain(poison).collect();
