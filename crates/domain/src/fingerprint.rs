@@ -2,16 +2,19 @@
 //!
 //! Media has no stamp of its own. The guide names Photos-, Videos- and DocumentsChangeTimestamp (FloorPlans-
 //! came later) as the way to tell whether it must be fetched again; counts and the addresses of virtual tours,
-//! which have no stamp at all, are taken in too. A stamp that is hidden or null says nothing, and where none
-//! is visible, and for everything but a listing, ModificationTimestamp serves.
+//! which have no stamp at all, are taken in too. A stamp that is hidden or null says nothing. Where none is
+//! visible, where there are tours whose addresses are not (the native API shows their number alone), and for
+//! everything but a listing, ModificationTimestamp serves.
 
 use std::fmt;
 
 use crate::Timestamp;
 use crate::record::{normalise_number, timestamp};
 
+const FIELDS: usize = 12;
+
 /// The fields that a media answer is asked for beside its key, so that its own state can be told.
-pub const FINGERPRINT_FIELDS: [&str; 10] = [
+pub const FINGERPRINT_FIELDS: [&str; FIELDS] = [
     "ModificationTimestamp",
     "PhotosChangeTimestamp",
     "VideosChangeTimestamp",
@@ -22,10 +25,15 @@ pub const FINGERPRINT_FIELDS: [&str; 10] = [
     "DocumentsCount",
     "VirtualTourURLBranded",
     "VirtualTourURLUnbranded",
+    "VirtualToursCount",
+    "FloorPlansCount",
 ];
 
 const STAMPS: std::ops::Range<usize> = 1..5;
-const LETTERS: [char; 10] = ['m', 'p', 'v', 'd', 'f', 'P', 'V', 'D', 'b', 'u'];
+const PHOTOS_COUNT: usize = 5;
+const TOUR_ADDRESSES: std::ops::Range<usize> = 8..10;
+const TOURS_COUNT: usize = 10;
+const LETTERS: [char; FIELDS] = ['m', 'p', 'v', 'd', 'f', 'P', 'V', 'D', 'b', 'u', 't', 'F'];
 
 /// A state of a record, as far as its relations are concerned. Kept as text, readable by people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +60,7 @@ impl Fingerprint {
     }
 
     pub(crate) const fn collector<'p>() -> Collector<'p> {
-        Collector { fields: [None; 10] }
+        Collector { fields: [None; FIELDS] }
     }
 }
 
@@ -64,7 +72,7 @@ impl fmt::Display for Fingerprint {
 
 /// Gathers the fields while a record's members pass by.
 pub(crate) struct Collector<'p> {
-    fields: [Option<&'p str>; 10],
+    fields: [Option<&'p str>; FIELDS],
 }
 
 impl<'p> Collector<'p> {
@@ -79,10 +87,14 @@ impl<'p> Collector<'p> {
         if !by_stamps {
             return Fingerprint::of_modification(modified_at);
         }
+        let count = |slot: usize| self.fields[slot].map(short).and_then(|count| count.parse::<u32>().ok());
+        let unseen_tours =
+            count(TOURS_COUNT) > Some(0) && self.fields[TOUR_ADDRESSES].iter().all(Option::is_none);
+        let by_modification = newest.is_none() || unseen_tours;
         let mut text = String::new();
         for (slot, raw) in self.fields.iter().enumerate() {
-            // ModificationTimestamp moves with every edit: it only stands in where no stamp can be seen.
-            let speaks = slot != 0 || newest.is_none();
+            // ModificationTimestamp moves with every edit: it only stands in for what cannot be seen.
+            let speaks = slot != 0 || by_modification;
             if let Some(raw) = raw.filter(|_| speaks) {
                 if !text.is_empty() {
                     text.push(' ');
@@ -92,8 +104,8 @@ impl<'p> Collector<'p> {
                 text.push_str(&short(raw));
             }
         }
-        let photos = self.fields[5].map(short).and_then(|count| count.parse().ok());
-        Fingerprint { text, newest: newest.or(modified_at), photos }
+        let newest = if by_modification { newest.max(modified_at) } else { newest };
+        Fingerprint { text, newest, photos: count(PHOTOS_COUNT) }
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Move {
     Status(String),
     /// Other photos.
     Photos(String),
+    /// Another virtual tour, or none.
+    Toured(String),
     /// A new listing.
     Listed(String),
     /// A listing left without a trace.
@@ -138,7 +140,12 @@ fn step(world: &World, chance: &Mutex<Rng>) -> Option<Move> {
             world.set_status(&key, next);
             Some(Move::Status(key))
         }
-        54..68 => {
+        54..56 => {
+            let url = format!("https://tours.example.test/{:x}", chance.u64(..));
+            world.change_tour(&key, Some(&*url).filter(|_| chance.u32(..4) > 0));
+            Some(Move::Toured(key))
+        }
+        56..68 => {
             let hows = [
                 PhotoChange::Add,
                 PhotoChange::Add,

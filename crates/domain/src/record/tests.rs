@@ -74,6 +74,26 @@ fn an_excluded_field_fills_no_column_by_any_of_its_names_and_is_in_no_quarantine
 }
 
 #[test]
+fn tours_whose_addresses_are_not_shown_may_have_changed_with_any_edit() {
+    let state = |minute: u32, tours: &str| {
+        let json = format!(
+            r#"{{"ListingKey":"1","PhotosChangeTimestamp":"2026-01-01T00:00:00Z","ModificationTimestamp":"2026-02-01T00:{minute:02}:00Z"{tours}}}"#
+        );
+        read(&json, &shape())
+            .map(|record| (record.fingerprint.text, record.fingerprint.newest))
+            .unwrap_or_default()
+    };
+    let (counted, addressed) =
+        (r#","VirtualToursCount":1"#, r#","VirtualToursCount":1,"VirtualTourURLBranded":"u""#);
+    assert_ne!(state(1, counted), state(2, counted));
+    assert!(state(1, counted).1 < state(2, counted).1, "an older copy is known as one");
+    for same in [addressed, r#","VirtualToursCount":0"#, ""] {
+        assert_eq!(state(1, same), state(2, same), "{same}");
+    }
+    assert_ne!(state(1, counted).0, state(1, r#","VirtualToursCount":0"#).0);
+}
+
+#[test]
 fn media_say_which_of_their_parts_they_are_silent_of() {
     let json = r#"{"ListingKey":"1","Media@Spark.Absent":["Videos","Holograms"],"Media":[],"Media@Spark.Omitted":["FloPlans"]}"#;
     let record = read(json, &shape());

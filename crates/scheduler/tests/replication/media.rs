@@ -98,8 +98,15 @@ async fn members_and_offices_have_their_media_too() {
 
 #[tokio::test]
 async fn media_of_listings_whose_stamps_stand_still_is_never_asked_for() {
-    let world = filled(60).await;
+    let world = World::of(60).await;
     let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys {
+        // Natively a tour's address is not among the fields: any edit may have changed it.
+        world.simulator.world().change_tour(key, None);
+    }
+    for job in [Job::InitialDownload, Job::MediaRefresh] {
+        world.succeed(job, PROPERTY).await;
+    }
     for key in &keys[..20] {
         world.simulator.world().set_price(key, 99_000.0);
     }
@@ -184,6 +191,21 @@ async fn a_change_is_asked_for_at_most_twice() {
     let asked = media_requests(&world);
     assert!((1..=2).contains(&asked), "asked {asked} times");
     world.assert_relation_equal(PROPERTY, &key, Relation::Media).await;
+}
+
+#[tokio::test]
+async fn a_virtual_tour_that_comes_changes_or_goes_arrives_though_no_stamp_of_media_moves() {
+    let world = filled(20).await;
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(3);
+    for url in [Some("https://tours.example.test/one"), Some("https://tours.example.test/two"), None] {
+        world.simulator.clock().advance(Duration::from_secs(2));
+        world.simulator.world().change_tour(&key, url);
+        refresh(&world).await;
+        world.assert_relation_equal(PROPERTY, &key, Relation::Media).await;
+        let tours = world.relation(PROPERTY, &key, Relation::Media).await;
+        let tours = tours.iter().filter(|medium| medium["MediaCategory"] == "Unbranded Virtual Tour").count();
+        assert_eq!(tours, usize::from(url.is_some()));
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,13 @@ impl World {
         })
     }
 
+    /// Another virtual tour, or none. No stamp of media moves with it: there is none for tours.
+    pub fn change_tour(&self, key: &str, url: Option<&str>) -> bool {
+        self.change(Resource::Property, key, |record, _| {
+            plant(record, "VirtualTourURLUnbranded", &url.into());
+        })
+    }
+
     /// Takes a record off the feed without a trace.
     pub fn remove(&self, resource: Resource, key: &str) -> bool {
         let now = self.clock().seconds();

@@ -151,7 +151,10 @@ pub(crate) fn write(
     page.push(']');
 }
 
-pub(super) fn tour(scene: &Scene<'_>) -> Option<String> {
+pub(crate) fn tour(scene: &Scene<'_>) -> Option<String> {
+    if let Some(Planted::Raw(raw)) = scene.record.planted("VirtualTourURLUnbranded") {
+        return serde_json::from_str(raw).ok();
+    }
     scene.one_in(110, 4).then(|| format!("https://tours.example.test/{:x}", scene.pick(110)))
 }
 

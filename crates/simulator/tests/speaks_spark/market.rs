@@ -22,7 +22,7 @@ async fn the_same_seed_tells_the_same_history() {
         assert_eq!(first, second, "{resource:?}");
     }
     let kinds: HashSet<_> = moves.iter().map(std::mem::discriminant::<Move>).collect();
-    assert_eq!(kinds.len(), 11, "every kind of move happens");
+    assert_eq!(kinds.len(), 12, "every kind of move happens");
 }
 
 #[tokio::test]

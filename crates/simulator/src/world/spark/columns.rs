@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use super::people;
-use crate::world::{Cell, Kind, Object, Resource, Scene, Schema, Style, record::Planted};
+use crate::world::{Cell, Kind, Object, Resource, Scene, Schema, Style, record::Planted, relations};
 
 /// RESO fields of a listing that the native surface calls otherwise.
 const RENAMED: &[(&str, &str)] = &[
@@ -176,7 +176,8 @@ pub(crate) fn reso_name(resource: Resource, native: &str) -> Option<&'static str
 }
 
 fn listing(schema: &Schema) -> Vec<Column> {
-    let mut columns = vec![Column { name: "MlsId".to_owned(), kind: Kind::Text, source: Source::Own(mls) }];
+    let own = |name: &str, kind, own| Column { name: name.to_owned(), kind, source: Source::Own(own) };
+    let mut columns = vec![own("MlsId", Kind::Text, mls), own("VirtualToursCount", Kind::Integer, tours)];
     for (at, field) in schema.fields.iter().enumerate() {
         // What an MLS has added by itself is no standard field: see `CustomFields`.
         if DROPPED.contains(&&*field.name) || field.name.contains("_co_") {
@@ -217,6 +218,11 @@ fn table(rows: &[people::Row], schema: &Schema) -> Vec<Column> {
 
 pub(super) fn mls<'a>(_: &Scene<'a>, _: &Schema) -> Cell<'a> {
     Cell::Text(MLS.into())
+}
+
+/// How many virtual tours there are is all that a native record says of them.
+fn tours<'a>(scene: &Scene<'a>, _: &Schema) -> Cell<'a> {
+    Cell::Integer(relations::tour(scene).is_some().into())
 }
 
 /// The letter of a property type; each MLS has its own, and these are this one's.
