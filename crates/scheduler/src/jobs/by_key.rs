@@ -3,7 +3,8 @@
 //! `in (...)` is the cheap form, but a server may refuse it, ignore it or misread it; then the answer holds a
 //! key that nobody asked for, or lacks one that surely exists (the control key). The next form is tried then,
 //! and remembered for the resource. Before that, `$select` is left out: a server refuses the whole question
-//! for one field that it does not know.
+//! for one field that it does not know; so it does for one relation, and for one key that it does not take for
+//! one. Which of these it was is found out with the first key alone.
 
 use std::collections::HashSet;
 
@@ -37,11 +38,20 @@ pub(crate) enum KeyAnswer {
     Pages { asked: usize, pages: Vec<Page> },
     /// No form was understood.
     Misread { asked: usize },
-    /// The feed cannot deliver the first of the keys (Spark 1026, 1515), alone: the caller goes on without it.
+    /// The feed cannot deliver the first of the keys (Spark 1026, 1515, no answer in time), or refuses it in every form,
+    /// alone: the caller goes on without it.
     Undeliverable { why: String },
 }
 
-/// Reads as many of the leading keys as one request takes.
+/// What one form of a question came to.
+enum Asked {
+    Pages(Vec<Page>),
+    Misread,
+    Refused(FeedError),
+}
+
+/// Reads as many of the leading keys as one request takes. An error of a refusal is about the relations: without
+/// them the question is answered.
 pub(crate) async fn read(
     context: &FeedContext,
     question: &KeyQuestion<'_>,
@@ -63,19 +73,43 @@ pub(crate) async fn read(
         // The control key takes a place in the list, too.
         let asked = fits.saturating_sub(usize::from(question.control.is_some())).clamp(1, most.max(1));
         match ask(context, question, &keys[..asked], form).await {
-            Ok(Some(pages)) => {
+            Ok(Asked::Pages(pages)) => {
                 // A form is proved by an answer with records; nothing answers in every language.
                 if form != preferred && pages.iter().any(|page| !page.is_empty()) {
                     remember(context, question.resource, form).await?;
                 }
                 return Ok(KeyAnswer::Pages { asked, pages });
             }
-            Ok(None) if question.select.len() > 1 => {
-                tracing::info!(fields = ?question.select, "the feed refuses $select of these; whole records are asked for");
-                context.select_no_more(question.resource);
-                question.select = &[];
+            Ok(Asked::Refused(_)) if asked > 1 => most = asked / 2,
+            Ok(Asked::Refused(error)) => {
+                let plain = KeyQuestion { select: &[], ..*question };
+                if question.select.len() > 1 && is_answered(context, &plain, &keys[0], form).await? {
+                    leave_out_select(context, question);
+                    most = keys.len();
+                    continue;
+                }
+                let bare = KeyQuestion { expand: &[], ..plain };
+                if !question.expand.is_empty() && is_answered(context, &bare, &keys[0], form).await? {
+                    let other = match keys.get(1) {
+                        Some(other) => is_answered(context, question, other, form).await?,
+                        None => false,
+                    };
+                    if other {
+                        return Ok(KeyAnswer::Undeliverable { why: chain(&error) });
+                    }
+                    if form != preferred {
+                        remember(context, question.resource, form).await?;
+                    }
+                    return Err(error.into());
+                }
+                let Some(next) = form.next() else {
+                    return refused_in_every_form(context, question, keys, preferred, &error).await;
+                };
+                tracing::debug!(?form, ?next, error = chain(&error), "the key is refused in this form");
+                (form, most) = (next, keys.len());
             }
-            Ok(None) => match form.next() {
+            Ok(Asked::Misread) if question.select.len() > 1 => leave_out_select(context, question),
+            Ok(Asked::Misread) => match form.next() {
                 Some(next) => {
                     tracing::warn!(?form, ?next, "the feed misreads this form of key list; trying the next");
                     form = next;
@@ -94,13 +128,53 @@ pub(crate) async fn read(
     }
 }
 
-/// Asks in one form; none if it was refused or misread.
+fn leave_out_select(context: &FeedContext, question: &mut KeyQuestion<'_>) {
+    tracing::info!(fields = ?question.select, "the feed refuses $select of these; whole records are asked for");
+    context.select_no_more(question.resource);
+    question.select = &[];
+}
+
+/// Whether the feed understands a question for one key.
+async fn is_answered(
+    context: &FeedContext,
+    question: &KeyQuestion<'_>,
+    key: &RecordKey,
+    form: KeyListForm,
+) -> Result<bool, JobError> {
+    let question = KeyQuestion { may_be_silent: true, ..*question };
+    let asked = ask(context, &question, std::slice::from_ref(key), form).await?;
+    Ok(matches!(asked, Asked::Pages(_)))
+}
+
+/// Whether it is the first key that the feed refuses, or every one: another tells. Where nothing follows from a key
+/// without an answer, it need not be asked.
+async fn refused_in_every_form(
+    context: &FeedContext,
+    question: &KeyQuestion<'_>,
+    keys: &[RecordKey],
+    preferred: KeyListForm,
+    error: &FeedError,
+) -> Result<KeyAnswer, JobError> {
+    let alone = KeyQuestion { control: None, ..*question };
+    let at_fault = match question.control.or(keys.get(1)) {
+        _ if question.may_be_silent => true,
+        Some(other) => is_answered(context, &alone, other, preferred).await?,
+        None => false,
+    };
+    if !at_fault {
+        return Ok(KeyAnswer::Misread { asked: 1 });
+    }
+    tracing::warn!(key = %keys[0], error = chain(error), "the feed refuses this key");
+    Ok(KeyAnswer::Undeliverable { why: chain(error) })
+}
+
+/// Asks in one form.
 async fn ask(
     context: &FeedContext,
     question: &KeyQuestion<'_>,
     keys: &[RecordKey],
     form: KeyListForm,
-) -> Result<Option<Vec<Page>>, JobError> {
+) -> Result<Asked, JobError> {
     let asked: Vec<RecordKey> = keys.iter().chain(question.control).cloned().collect();
     let lists: Vec<Vec<RecordKey>> = match form {
         KeyListForm::Single => asked.iter().map(|key| vec![key.clone()]).collect(),
@@ -116,16 +190,16 @@ async fn ask(
             let request = PageRequest { query: &query, position: &position, paging: Paging::NextLink, top };
             let mut page = match context.ask(&request, question.priority).await {
                 Ok(page) => page,
-                Err(JobError::Feed(error @ (FeedError::KeyListRefused(_) | FeedError::NotOffered(_)))) => {
+                Err(JobError::Feed(error)) if is_refusal(&error) => {
                     context.doubt_metadata(question.resource, &error).await?;
-                    return Ok(None);
+                    return Ok(Asked::Refused(error));
                 }
                 Err(error) => return Err(error),
             };
             let found = context.read(&page, question.resource).keys;
             // A filter that is ignored would lead through the whole collection.
             if found.iter().any(|key| !known.contains(key)) {
-                return Ok(None);
+                return Ok(Asked::Misread);
             }
             answered.extend(found);
             let next = page.head.next.clone();
@@ -136,7 +210,7 @@ async fn ask(
             match next {
                 // A page of ten with a link is still an answer; only its end is the end.
                 Some(link) if position != Position::Link(link.clone()) => position = Position::Link(link),
-                Some(_) => return Ok(None),
+                Some(_) => return Ok(Asked::Misread),
                 None => break,
             }
         }
@@ -144,11 +218,20 @@ async fn ask(
     let doubtful = question.control.is_none() && !question.may_be_silent && form != KeyListForm::Single;
     if answered.is_empty() && doubtful {
         // None of many keys that we hold, and no control to tell silence from misunderstanding.
-        return Ok(None);
+        return Ok(Asked::Misread);
     }
     match read_confirmation(keys, question.control, &answered) {
-        Confirmation::Understood { .. } => Ok(Some(pages)),
-        Confirmation::Misread => Ok(None),
+        Confirmation::Understood { .. } => Ok(Asked::Pages(pages)),
+        Confirmation::Misread => Ok(Asked::Misread),
+    }
+}
+
+/// Whether the question is refused, and not the resource (Spark 1500).
+fn is_refusal(error: &FeedError) -> bool {
+    match error {
+        FeedError::KeyListRefused(_) => true,
+        FeedError::NotOffered(exchange) => exchange.code != Some(1500),
+        _ => false,
     }
 }
 

@@ -73,7 +73,10 @@ pub(crate) async fn walk(
 ) -> Result<Walk, JobError> {
     loop {
         match walk_on(run, walk, &collection).await {
-            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
+            Err(JobError::Feed(error))
+                if matches!(error, FeedError::ExpansionOff(_))
+                    || expansions::may_be_meant(&error) && !collection.expanded.is_empty() =>
+            {
                 let top = page_size::SMALLEST;
                 let fewer = expansions::turn_off_refused(run, &collection.query, top).await?;
                 let offered = expansions::offered(run.context, run.resource).await?.whole();

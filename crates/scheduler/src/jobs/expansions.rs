@@ -1,4 +1,4 @@
-//! Expansions that the feed has switched off (Spark 1505).
+//! Expansions that the feed has switched off (Spark 1505), or does not know.
 //!
 //! It is a matter of one relation, or of one part of `Media` in the native dialect: the records go on without it,
 //! the others too, and what was fetched stays. Which of several was meant the feed does not say, so each is asked
@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Checkpoint, Expansion, Job, MediaPart, Query, Relation, Resource, Timestamp};
+use spark_domain::{
+    Checkpoint, Expansion, Filter, Job, MediaPart, Query, RecordKey, Relation, Resource, Timestamp,
+};
 use spark_fetcher::{Error as FeedError, PageRequest};
 use spark_store::ExpansionOff;
 
@@ -53,11 +55,12 @@ async fn off(context: &FeedContext, resource: Resource) -> Result<Vec<ExpansionO
 }
 
 /// Turns off what is refused of a question's expansions; whether there was any, so that asking anew without them comes
-/// to an end. A question that is answered when it is asked once more was refused in passing, or by a link that asked
-/// for more.
+/// to an end. There is none if the question is refused without them as well; if it is answered when it is asked once
+/// more, it was refused in passing, or by a link that asked for more.
 pub(crate) async fn turn_off_refused(run: &Run<'_>, refused: &Query, top: u32) -> Result<bool, JobError> {
     let context = run.context;
-    if refused.expand.is_empty() {
+    let bare = Query { expand: Vec::new(), count: false, ..refused.clone() };
+    if refused.expand.is_empty() || ask(run, &bare, top).await?.is_err() {
         return Ok(false);
     }
     let mut guilty = Vec::new();
@@ -78,7 +81,7 @@ pub(crate) async fn turn_off_refused(run: &Run<'_>, refused: &Query, top: u32) -
             resource = %run.resource,
             relation = %expansion,
             error = reason,
-            "the feed has switched this expansion off; the rest goes on, and it is tried again in a day"
+            "the feed refuses this expansion; the rest goes on without it, and it is tried again in a day"
         );
         let turn_off = || context.store.turn_off_expansion(&context.lease, run.resource, expansion, &reason);
         crate::persist!(context, turn_off())?;
@@ -86,13 +89,25 @@ pub(crate) async fn turn_off_refused(run: &Run<'_>, refused: &Query, top: u32) -
     Ok(true)
 }
 
-/// Asks; the inner error is that of an expansion that is switched off.
+/// Whether an error may be about an expansion: it is off, or the server does not know it. One that is not in its
+/// `$metadata` is refused by a server that is no Spark with 400, whole question and all.
+pub(crate) fn may_be_meant(error: &FeedError) -> bool {
+    match error {
+        FeedError::ExpansionOff(_) => true,
+        FeedError::KeyListRefused(exchange) | FeedError::NotOffered(exchange) => {
+            matches!(exchange.status, Some(400 | 501))
+        }
+        _ => false,
+    }
+}
+
+/// Asks; the inner error is that of a refusal that may be about an expansion.
 async fn ask(run: &Run<'_>, query: &Query, top: u32) -> Result<Result<(), FeedError>, JobError> {
     let (position, paging) = (Position::Start, Paging::NextLink);
     let request = PageRequest { query, position: &position, paging, top };
     match run.context.ask(&request, run.job.priority()).await {
         Ok(_) => Ok(Ok(())),
-        Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => Ok(Err(error)),
+        Err(JobError::Feed(error)) if may_be_meant(&error) => Ok(Err(error)),
         Err(other) => Err(other),
     }
 }
@@ -167,21 +182,19 @@ async fn rested(context: &FeedContext, resource: Resource) -> Result<Vec<Expansi
     Ok(off)
 }
 
-/// The question that asked for the relations of these keys.
-pub(super) async fn of_keys(
+/// The question for the relations of one key, which tells as much as that of many.
+pub(super) async fn of_key(
     run: &Run<'_>,
-    keys: &[spark_domain::RecordKey],
+    key: &RecordKey,
     expand: &[Relation],
     omit: &[MediaPart],
 ) -> Result<Query, JobError> {
     let form = preferred_form(run.context, run.resource).await?;
-    let query = Query {
-        filter: spark_domain::Filter::Keys(Vec::new(), form),
+    Ok(Query {
+        filter: Filter::Keys(vec![key.clone()], form),
         expand: expand.to_vec(),
         omit: omit.to_vec(),
         count: false,
         ..Query::key_list(run.resource)
-    };
-    let fitting = run.context.fetcher.keys_that_fit(&query, keys).min(keys.len());
-    Ok(Query { filter: spark_domain::Filter::Keys(keys[..fitting].to_vec(), form), ..query })
+    })
 }

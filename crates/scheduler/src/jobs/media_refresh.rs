@@ -10,7 +10,6 @@ use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size;
 use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
-use spark_fetcher::Error as FeedError;
 use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
 
 use super::bad_record::put_away;
@@ -184,10 +183,9 @@ async fn refresh(
                 (1, Vec::new())
             }
             Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
-            Err(JobError::Feed(error @ FeedError::ExpansionOff(_))) => {
-                let asked = expansions::of_keys(run, &keys[done..], &expand, &omit).await?;
-                let top = u32::try_from(keys.len() - done).unwrap_or(MOST_PARENTS);
-                let fewer = expansions::turn_off_refused(run, &asked, top).await?;
+            Err(JobError::Feed(error)) if expansions::may_be_meant(&error) => {
+                let asked = expansions::of_key(run, &keys[done], &expand, &omit).await?;
+                let fewer = expansions::turn_off_refused(run, &asked, 1).await?;
                 return if fewer { Ok(Refreshed::WithFewerRelations) } else { Err(error.into()) };
             }
             Err(error) => return Err(error),

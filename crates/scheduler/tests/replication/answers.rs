@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spark_domain::{Job, Relation, Resource};
+use spark_domain::{EntityEvent, Job, RecordKey, Relation, Resource};
 use spark_simulator::{Fault, PhotoChange, Trouble};
 
 use crate::harness::{World, sim};
@@ -64,6 +64,67 @@ async fn an_expansion_that_is_off_is_found_among_several_and_left_out_alone() {
         world.succeed(Job::Update, PROPERTY).await;
         assert_eq!(world.last_request("Property", "$expand").param("$expand"), Some("Unit"));
     }
+}
+
+#[tokio::test]
+async fn a_relation_that_the_feed_does_not_know_is_left_out_alone_and_shown() {
+    let world = World::of(30).await;
+    let unknown = Fault::new(bare(400)).on("Property").matching("$expand").matching("Unit");
+    world.simulator.faults().push(unknown.forever());
+    for job in [Job::InitialDownload, Job::MediaRefresh] {
+        world.succeed(job, PROPERTY).await;
+    }
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(3);
+    world.simulator.world().change_photos(&key, PhotoChange::Replace);
+    world.succeed(Job::Update, PROPERTY).await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    world.assert_media_equal().await;
+    world.assert_relation_equal(PROPERTY, &key, Relation::Room).await;
+    let left_out: String =
+        world.ask("select string_agg(relation || ' ' || off_reason, ';') from replicator.expansion").await;
+    assert!(left_out.starts_with("Unit ") && left_out.contains("400"), "{left_out}");
+    let form: Option<String> =
+        world.ask("select key_form from replicator.resource where resource = 'Property'").await;
+    assert_eq!(form, None, "the form of key lists was not to blame");
+}
+
+#[tokio::test]
+async fn a_key_that_the_feed_refuses_holds_up_no_other_and_changes_no_form() {
+    let mut world = filled(40).await;
+    world.settings.cache_window = Duration::from_millis(200);
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys[..9] {
+        world.simulator.world().change_photos(key, PhotoChange::Replace);
+    }
+    world.succeed(Job::Update, PROPERTY).await;
+    // As a server does that looks at the form of a key first.
+    world.simulator.faults().push(Fault::new(bare(400)).on("Property").matching(&keys[4]).forever());
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    for key in keys[..9].iter().filter(|key| **key != keys[4]) {
+        world.assert_relation_equal(PROPERTY, key, Relation::Media).await;
+    }
+    let reported: String =
+        world.ask("select string_agg(key || ' ' || reason, ';') from replicator.quarantine").await;
+    assert_eq!(reported, format!("{} undeliverable", keys[4]));
+
+    let events = [keys[4].as_str(), keys[20].as_str(), "test"].map(|key| EntityEvent {
+        resource: PROPERTY,
+        key: RecordKey::new(key).unwrap(),
+        sequence: None,
+    });
+    world.simulator.faults().push(Fault::new(bare(400)).on("Property").matching("'test'").forever());
+    world.store.receive_events(world.feed(), &events, 100).await.unwrap();
+    world.simulator.world().set_price(&keys[20], 7.0);
+    world.settings.update_every = Duration::from_hours(1);
+    let daemon = world.daemon();
+    world.until("the inbox is empty", "select count(*) = 0 from replicator.event").await;
+    assert_eq!(world.rows(PROPERTY).await[&keys[20]]["ListPrice"], 7.0);
+    daemon.stop_gently();
+    daemon.stopped().await;
+    let form: Option<String> =
+        world.ask("select key_form from replicator.resource where resource = 'Property'").await;
+    assert_eq!(form, None, "the form of key lists was not to blame");
 }
 
 #[tokio::test]
