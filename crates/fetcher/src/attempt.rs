@@ -4,8 +4,9 @@
 //! again for every attempt: a feed that waits (for a silence, for the sync, for a retry) holds no memory that
 //! other feeds need. A slot that runs out while its owner waits for memory is lost, not used late.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -54,6 +55,17 @@ pub struct Attempt<'a> {
     pub in_flight: i64,
 }
 
+/// Whether less could be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// A smaller page, a shorter list.
+    Divisible,
+    /// Not at once: of a window its half, of a list of keys the others.
+    Least,
+    /// It is one thing.
+    Whole,
+}
+
 /// A question as it goes out.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -63,8 +75,7 @@ pub(crate) struct Ask {
     pub(crate) endpoint: &'static str,
     pub(crate) accept: &'static str,
     pub(crate) kind: Kind,
-    /// Whether a smaller page could be asked for.
-    pub(crate) can_shrink: bool,
+    pub(crate) size: Size,
     pub(crate) priority: Priority,
 }
 
@@ -91,6 +102,8 @@ pub(crate) struct Line {
     pub(crate) allowance: Allowance,
     pub(crate) observer: Observer,
     pub(crate) in_flight: AtomicI64,
+    /// Endpoints whose last answer was that the feed is not in sync.
+    pub(crate) out_of_sync: Mutex<BTreeSet<&'static str>>,
 }
 
 /// Counts an attempt as on its way, also if its future is dropped.
@@ -119,6 +132,7 @@ impl Line {
             let failed = match outcome {
                 Ok((value, share, date)) => {
                     self.observe(ask, &measured, took, None, None);
+                    self.out_of_sync().remove(ask.endpoint);
                     let as_of = date.and_then(|(date, read)| headers::before(date, read - first_sent));
                     return Ok(Answered { value, share, as_of, took, unsynced: course.unsynced() });
                 }
@@ -156,10 +170,23 @@ impl Line {
         }
     }
 
+    /// The endpoints that are not in sync; to be looked at and let go.
+    pub(crate) fn out_of_sync(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.out_of_sync.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// An exchange that has not begun.
     pub(crate) fn exchange(&self, endpoint: &'static str) -> Exchange {
         let feed = self.settings.feed.clone();
-        Exchange { feed, endpoint, status: None, code: None, request_id: None, message: None }
+        Exchange {
+            feed,
+            endpoint,
+            status: None,
+            code: None,
+            request_id: None,
+            message: None,
+            unsynced: false,
+        }
     }
 
     async fn admit(&self, priority: Priority) -> (Share, Duration) {
@@ -190,8 +217,12 @@ impl Line {
         if let Why::Refused(Class::Throttled) = failed.why {
             self.pacer.throttle(course.silence(failed.hint));
         }
+        if let Why::Refused(Class::NotInSync) = failed.why {
+            self.out_of_sync().insert(ask.endpoint);
+        }
         let luck = fastrand::f64();
-        course.judge(&failed.why, ask.kind, ask.can_shrink, failed.hint, Instant::now(), luck)
+        let can_shrink = ask.size == Size::Divisible;
+        course.judge(&failed.why, ask.kind, can_shrink, failed.hint, Instant::now(), luck)
     }
 
     fn observe(
@@ -231,7 +262,8 @@ impl Drop for Flying<'_> {
 
 /// The failure as the caller sees it.
 fn give_up(course: &Course<'_>, ask: &Ask, failed: Failed) -> Error {
-    let exchange = failed.exchange;
+    let mut exchange = failed.exchange;
+    exchange.unsynced = course.unsynced();
     match failed.why {
         Why::Refused(Class::Throttled) => Error::Throttled { exchange, after: course.silence(failed.hint) },
         Why::Refused(class) => error::refused(class, ask.kind, *exchange, failed.hint),
@@ -239,8 +271,8 @@ fn give_up(course: &Course<'_>, ask: &Ask, failed: Failed) -> Error {
         Why::Unread(problem) => Error::Malformed { exchange, problem },
         Why::TooBig(limit) => Error::TooBig { exchange, limit },
         Why::ForeignLink(origin) => Error::ForeignLink { exchange, origin },
-        Why::Slow(source) if ask.can_shrink => Error::TooSlow { exchange, source: source.into() },
-        Why::Slow(source) => Error::TimedOut { exchange, source: source.into() },
+        Why::Slow(source) if ask.size == Size::Whole => Error::TimedOut { exchange, source: source.into() },
+        Why::Slow(source) => Error::TooSlow { exchange, source: source.into() },
         Why::Broken(source) => Error::Unreachable { exchange, source: source.into() },
     }
 }

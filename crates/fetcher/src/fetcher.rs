@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use spark_domain::job::Priority;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Filter, Page, PageHead, Query, RecordKey};
+use spark_domain::{Filter, Page, PageHead, Query, RecordKey, Resource};
 
 use crate::allowance::Allowance;
-use crate::attempt::{Ask, Line, Observer};
+use crate::attempt::{Ask, Line, Observer, Size};
 use crate::dialect::Dialect;
 use crate::envelope::Envelope;
 use crate::error::{Error, Kind};
@@ -59,7 +59,9 @@ impl Fetcher {
         let dialect = Arc::new(Dialect::new(settings.api, &settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
         let proxy_forms = Arc::new(settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default());
-        let line = Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight };
+        let out_of_sync = Mutex::default();
+        let line =
+            Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight, out_of_sync };
         Ok(Self { line: Arc::new(line), dialect })
     }
 
@@ -103,7 +105,7 @@ impl Fetcher {
             endpoint: "metadata",
             accept: "application/xml",
             kind: Kind::Plain,
-            can_shrink: false,
+            size: Size::Whole,
             priority,
         };
         let read = |body: Option<Vec<u8>>| metadata::read(body.unwrap_or_default());
@@ -114,6 +116,16 @@ impl Fetcher {
     /// within `SparkQL`'s limits (Spark 1041). At least 1; 1 for [`spark_domain::KeyListForm::Single`].
     pub fn keys_that_fit(&self, query: &Query, keys: &[RecordKey]) -> usize {
         self.dialect.keys_that_fit(query, keys)
+    }
+
+    /// Whether the last answer about a resource was that the feed is not in sync with its source.
+    pub fn is_out_of_sync(&self, resource: Resource) -> bool {
+        self.line.out_of_sync().contains(resource.as_str())
+    }
+
+    /// The most records of a resource that the feed puts on one page.
+    pub fn most_per_page(&self, resource: Resource) -> u32 {
+        self.line.settings.page_size.min(self.line.settings.api.most_per_page(resource))
     }
 
     /// Reads the token from its source again; whether it is another one now.
@@ -146,8 +158,12 @@ impl Fetcher {
             (Position::Start, _) => Kind::First,
             (Position::After(_) | Position::End, _) => Kind::Plain,
         };
-        let can_shrink = top > SMALL_PAGE && kind != Kind::Entity;
-        Ok(Ask { url, verbatim, endpoint, accept: "application/json", kind, can_shrink, priority })
+        let divisible = match &query.filter {
+            Filter::Keys(keys, _) => keys.len() > 1,
+            Filter::All | Filter::Modified { .. } => top > SMALL_PAGE,
+        };
+        let size = if divisible { Size::Divisible } else { Size::Least };
+        Ok(Ask { url, verbatim, endpoint, accept: "application/json", kind, size, priority })
     }
 
     /// How many records a question has, where its first page does not say it: one more request.
@@ -155,10 +171,17 @@ impl Fetcher {
         let Some(url) = self.dialect.count(request.query, request.position) else { return Ok((None, false)) };
         let exchange = || Box::new(self.line.exchange(page.endpoint));
         let url = url.map_err(|problem| Error::Misasked { exchange: exchange(), problem })?;
-        let ask = Ask { url, verbatim: None, can_shrink: false, ..page.clone() };
+        let ask = Ask { url, verbatim: None, size: Size::Whole, ..page.clone() };
         let read = |body: Option<Vec<u8>>| body.map_or(Ok(None), spark::wire::count);
-        let answered = Box::pin(self.line.ask(&ask, read)).await?;
-        Ok((answered.value, answered.unsynced))
+        match Box::pin(self.line.ask(&ask, read)).await {
+            Ok(answered) => Ok((answered.value, answered.unsynced)),
+            // It would be as slow for a smaller page; what is not counted is not believed to be.
+            Err(error @ (Error::TooMuch(_) | Error::TimedOut { .. })) => {
+                tracing::warn!(error = %error, "the feed cannot count these records; they are asked for uncounted");
+                Ok((None, error.exchange().unsynced))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use spark_domain::job::Priority;
+use spark_domain::plan::page_size;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{FeedName, Job, Query, Record, RecordKey, Rejected, Resource, Shape, Timestamp};
+use spark_domain::{FeedName, Job, Query, Record, RecordKey, Recovery, Rejected, Resource, Shape, Timestamp};
 use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
 use spark_store::{Lease, Store};
@@ -267,6 +268,14 @@ impl FeedContext {
             return self.ask_once(&uncounted, priority).await;
         }
         match self.ask_once(request, priority).await {
+            // What is too slow to be counted even on the smallest page may be listed all the same.
+            Err(JobError::Feed(error))
+                if error.recovery() == Recovery::Shrink && request.top <= page_size::SMALLEST =>
+            {
+                let Ok(page) = self.ask_once(&uncounted, priority).await else { return Err(error.into()) };
+                tracing::warn!(%resource, error = crate::error::chain(&error), "the feed cannot count these records");
+                Ok(page)
+            }
             Err(JobError::Feed(error)) if matches!(error.exchange().status, Some(400 | 501)) => {
                 let Ok(page) = self.ask_once(&uncounted, priority).await else { return Err(error.into()) };
                 tracing::warn!(%resource, error = crate::error::chain(&error), "the feed refuses $count");

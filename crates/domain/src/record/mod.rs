@@ -386,6 +386,10 @@ pub(crate) fn string(raw: &str) -> Option<String> {
 fn scalar_text(raw: &str) -> Option<String> {
     match raw.as_bytes().first()? {
         b'"' => string(raw).filter(|text| !text.is_empty() && text.len() <= 512 && !text.contains('\0')),
+        // As people write it: `4300` is not `43e2`.
+        b'0'..=b'9' if raw.bytes().all(|digit| digit.is_ascii_digit()) && raw.len() <= 512 => {
+            Some(raw.to_owned())
+        }
         b'0'..=b'9' | b'-' => normalise_number(raw).map(|number| number.to_string()),
         _ => None,
     }

@@ -94,6 +94,17 @@ fn tours_whose_addresses_are_not_shown_may_have_changed_with_any_edit() {
 }
 
 #[test]
+fn a_number_for_a_key_is_kept_as_it_is_written() {
+    let json = r#"{"ListingKey":"1","Room":[{"RoomKey":4300},{"RoomKey":4.30e3},{"RoomKey":007}]}"#;
+    let keys = |json: &str| -> Vec<String> {
+        let Ok(record) = read(json, &shape()) else { return Vec::new() };
+        record.relations[0].members.iter().map(|member| member.key.clone()).collect()
+    };
+    assert_eq!(keys(json), Vec::<String>::new(), "007 is no JSON");
+    assert_eq!(keys(&json.replace("007", "7")), ["4300", "43e2", "7"]);
+}
+
+#[test]
 fn media_say_which_of_their_parts_they_are_silent_of() {
     let json = r#"{"ListingKey":"1","Media@Spark.Absent":["Videos","Holograms"],"Media":[],"Media@Spark.Omitted":["FloPlans"]}"#;
     let record = read(json, &shape());

@@ -21,6 +21,8 @@ pub struct Exchange {
     pub request_id: Option<String>,
     /// The feed's own words, shortened.
     pub message: Option<String>,
+    /// Whether the feed said on the way that it is not in sync with its source.
+    pub unsynced: bool,
 }
 
 impl fmt::Display for Exchange {

@@ -61,8 +61,8 @@ pub enum Error {
     /// Less may work: Spark 1041, 1515, 1516, HTTP 413, 414, 431.
     #[error("{0}; too much was asked for at once")]
     TooMuch(Box<Exchange>),
-    /// A page did not come in time, and a smaller one might.
-    #[error("{exchange}; the page did not come in time, a smaller one may")]
+    /// No answer in time; one to a smaller question may come.
+    #[error("{exchange}; the answer did not come in time")]
     TooSlow {
         /// Where.
         exchange: Box<Exchange>,
@@ -312,6 +312,7 @@ mod tests {
             code,
             request_id: Some("r-1".to_owned()),
             message: Some("no".to_owned()),
+            unsynced: false,
         }
     }
 

@@ -40,7 +40,12 @@ pub(super) fn flatten(raw: &str, query: &Query, out: &mut String) -> Result<(), 
         }
     }
     for relation in &query.expand {
-        let Some(Set { members, absent }) = set(*relation, query, &standard, &record)? else { continue };
+        let Set { members, absent } = match set(*relation, query, &standard, &record) {
+            Ok(Some(set)) => set,
+            Ok(None) => continue,
+            // As it is: whoever reads the record refuses it by its key, and for this.
+            Err(unreadable) => Set { members: unreadable.to_owned(), absent: Vec::new() },
+        };
         flat.member(relation.as_str(), &members);
         if *relation == Relation::Media {
             flat.names(ABSENT_PARTS, &absent);
@@ -68,13 +73,13 @@ struct Set {
     absent: Vec<&'static str>,
 }
 
-/// The members of a relation, if any of the expansions that make it up is there.
-fn set(
+/// The members of a relation, if any of the expansions that make it up is there. The error is one that cannot be read.
+fn set<'r>(
     relation: Relation,
     query: &Query,
-    standard: &Members<'_>,
-    record: &Members<'_>,
-) -> Result<Option<Set>, RejectReason> {
+    standard: &'r Members<'_>,
+    record: &'r Members<'_>,
+) -> Result<Option<Set>, &'r str> {
     let mut set = String::from("[");
     let (mut absent, mut came) = (Vec::new(), false);
     for expansion in asked(query, relation) {
@@ -84,8 +89,8 @@ fn set(
             continue;
         };
         came = true;
-        let members = if text.starts_with('[') { Elements::read(text)? } else { Elements::one(text)? };
-        for (at, member) in members.iter().enumerate() {
+        let members = if text.starts_with('[') { Elements::read(text) } else { Elements::one(text) };
+        for (at, member) in members.map_err(|_| text)?.iter().enumerate() {
             if set.len() > 1 {
                 set.push(',');
             }
@@ -93,7 +98,7 @@ fn set(
                 Relation::CustomFields | Relation::CustomFieldsRaw | Relation::CustomFieldsExpandedRaw => {
                     show(member.get(), DEEPEST, &mut set);
                 }
-                _ => self::member(member.get(), relation, expansion, at + 1, &mut set)?,
+                _ => self::member(member.get(), relation, expansion, at + 1, &mut set).map_err(|_| text)?,
             }
         }
     }
@@ -300,6 +305,15 @@ mod tests {
         );
         let none = r#"{"Id":"7","StandardFields":{"Videos":null,"Documents":"********"}}"#;
         assert_eq!(flat(none, Resource::Property, &[Relation::Media]), r#"{"ListingKey":"7"}"#);
+    }
+
+    #[test]
+    fn a_relation_that_cannot_be_read_leaves_the_record_its_key() {
+        let raw = r#"{"Id":"7","StandardFields":{"Rooms":["x"],"Units":[]}}"#;
+        assert_eq!(
+            flat(raw, Resource::Property, &[Relation::Room, Relation::Unit]),
+            r#"{"ListingKey":"7","Room":["x"],"Unit":[]}"#
+        );
     }
 
     #[test]

@@ -112,11 +112,9 @@ impl Service {
         if let Some(key) = self.single(query) {
             return Ok(self.root.below(&format!("{path}/{}", encoded(key.as_str())), &options.join("&")));
         }
-        let mut parts = vec![format!("_limit={}", top.min(most_per_page(query.resource)))];
-        if !matches!(query.filter, Filter::Keys(..)) {
-            // Begun empty, a walk is in the order of keys; a list of keys is one page and needs none.
-            parts.push("_skiptoken=".to_owned());
-        }
+        // Begun empty, a walk is in the order of keys.
+        let limit = top.min(most_per_page(query.resource));
+        let mut parts = vec![format!("_limit={limit}"), "_skiptoken=".to_owned()];
         parts.extend(options);
         parts.extend(self.condition(query, after));
         Ok(self.root.below(path, &parts.join("&")))
@@ -297,11 +295,11 @@ mod tests {
             |form| Query { filter: keys(&["a'b", r"c\d"], form), ..Query::collection(Resource::Property) };
         assert_eq!(
             spell(&service(""), &with(KeyListForm::In)),
-            r"listings?_limit=1000&_filter=ListingKey Eq 'a\'b','c\\d'"
+            r"listings?_limit=1000&_skiptoken=&_filter=ListingKey Eq 'a\'b','c\\d'"
         );
         assert_eq!(
             spell(&service("X Eq 1"), &with(KeyListForm::EqOr)),
-            r"listings?_limit=1000&_filter=(X Eq 1) And (ListingKey Eq 'a\'b' Or ListingKey Eq 'c\\d')"
+            r"listings?_limit=1000&_skiptoken=&_filter=(X Eq 1) And (ListingKey Eq 'a\'b' Or ListingKey Eq 'c\\d')"
         );
     }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use spark_domain::job::Priority;
 use spark_domain::walk::Position;
-use spark_domain::{Query, Recovery, Resource};
+use spark_domain::{Filter, KeyListForm, Query, RecordKey, Recovery, Resource};
 use spark_fetcher::Error;
 use spark_simulator::{Fault, Trouble};
 use tokio::time::Instant;
@@ -142,9 +143,27 @@ async fn a_feed_that_says_nothing_is_given_up_in_time() {
     let feed = Feed::with(3, |settings| settings.timeouts.read = Duration::from_millis(100)).await;
     feed.fail(Fault::new(Trouble::Stall(Duration::from_mins(10))).forever());
     let error = feed.client.refusal().await;
-    assert!(matches!(error, Error::TimedOut { .. }), "a small page cannot shrink: {error:?}");
+    assert!(matches!(error, Error::TooSlow { .. }), "less of it may come, as of a window: {error:?}");
+    assert_eq!(feed.client.reasons(), ["timeout"; 3], "the smallest page is given all attempts");
+    let error = feed.client.fetcher.metadata(Priority::Update).await.unwrap_err();
+    assert!(matches!(error, Error::TimedOut { .. }), "there is no less of it: {error:?}");
     assert_eq!(error.recovery(), Recovery::Retry { after: None });
-    assert_eq!(feed.client.reasons(), ["timeout"; 3]);
+}
+
+#[tokio::test]
+async fn a_list_of_keys_that_says_nothing_is_cut_before_it_is_given_all_attempts() {
+    let feed = Feed::with(3, |settings| settings.timeouts.read = Duration::from_millis(100)).await;
+    feed.fail(Fault::new(Trouble::Stall(Duration::from_mins(10))).forever());
+    for (keys, attempts) in [(vec!["1", "2"], 2), (vec!["1"], 4)] {
+        let asked = feed.requests().len();
+        let keys: Vec<RecordKey> = keys.into_iter().map(|key| RecordKey::new(key).unwrap()).collect();
+        let top = u32::try_from(keys.len()).unwrap();
+        let filter = Filter::Keys(keys, KeyListForm::In);
+        let query = Query { filter, count: false, ..Query::collection(Resource::Property) };
+        let error = feed.client.page(&query, &Position::Start, top).await.unwrap_err();
+        assert!(matches!(error, Error::TooSlow { .. }), "{error:?}");
+        assert_eq!(feed.requests().len() - asked, attempts);
+    }
 }
 
 #[tokio::test]

@@ -176,9 +176,8 @@ async fn store(
     let keys: Vec<_> = read.keys.iter().collect();
     let before = walk.clone();
     let mut walk = walk.arrived(&head, &keys, paging)?;
-    let settings = &context.settings.fetcher;
-    walk.top =
-        page_size::after_page(walk.top, page.len(), head.bytes, settings.page_bytes, settings.page_size);
+    let (settings, most_per_page) = (&context.settings.fetcher, context.fetcher.most_per_page(run.resource));
+    walk.top = page_size::after_page(walk.top, page.len(), head.bytes, settings.page_bytes, most_per_page);
 
     // A list that ends short is no success, however often it does: its page is kept, its walk is not finished.
     let short = walk.is_finished().then(|| walk.check_length().err()).flatten();
@@ -263,6 +262,7 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
             Err(JobError::Feed(error)) => error,
             Err(other) => return Err(other),
         };
+        walk.unsynced |= error.exchange().unsynced;
         match error.recovery() {
             Recovery::Shrink => match page_size::after_refusal(walk.top) {
                 Some(top) => {

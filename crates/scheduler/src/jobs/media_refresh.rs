@@ -31,6 +31,12 @@ struct Wanted {
     relations: Vec<(Relation, Known)>,
 }
 
+impl Wanted {
+    fn names(&self) -> Vec<Relation> {
+        self.relations.iter().map(|(relation, _)| *relation).collect()
+    }
+}
+
 /// How far a batch was refreshed.
 #[derive(Debug, PartialEq, Eq)]
 enum Refreshed {
@@ -177,9 +183,7 @@ async fn refresh(
             Ok(KeyAnswer::Pages { asked, pages }) => (asked, pages),
             // As if it had not answered: its set waits for the next sweep, and the queue goes on behind it.
             Ok(KeyAnswer::Undeliverable { why }) => {
-                let relations: Vec<Relation> =
-                    wanted[done].relations.iter().map(|(relation, _)| *relation).collect();
-                put_away(run, &keys[done], &relations, &why).await?;
+                put_away(run, &keys[done], &wanted[done].names(), &why).await?;
                 (1, Vec::new())
             }
             Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
@@ -195,6 +199,12 @@ async fn refresh(
         let records: HashMap<&RecordKey, &Record<'_>> =
             read.iter().flat_map(|page| &page.records).map(|record| (&record.key, record)).collect();
         let batch = &wanted[done..done + asked];
+        for rejected in read.iter().flat_map(|page| &page.rejected) {
+            let of = |parent: &&Wanted| Some(&parent.key) == rejected.key.as_ref();
+            if let Some(parent) = batch.iter().find(of) {
+                put_away(run, &parent.key, &parent.names(), &rejected.reason.to_string()).await?;
+            }
+        }
         let asked_at = pages.first().and_then(|page| page.head.as_of).unwrap_or(now);
         let verdicts = judge(batch, &records, asked_at, now, context.cache_window());
         let answers: Vec<RelationAnswer<'_>> =

@@ -104,7 +104,7 @@ async fn begin(
     standing: &Checkpoint,
 ) -> Result<Walk, JobError> {
     let context = run.context;
-    let top = page_size::FIRST.min(context.settings.fetcher.page_size);
+    let top = page_size::FIRST.min(context.fetcher.most_per_page(run.resource));
     let walk = Walk::begin(context.now().await?, window, top);
     let checkpoint = Checkpoint { walk: Some(walk.clone()), ..standing.clone() };
     crate::persist!(

@@ -1,7 +1,7 @@
 //! Asks for what changed in a window, in parts where the server cannot answer it whole.
 //!
-//! A server that is too slow for a filter (Spark 1516) is asked for smaller pages first, down to the smallest; then
-//! for the first half of the window, and so on. The parts of a window are one pass: it began when the first of them
+//! A server that is too slow for a filter (Spark 1516, or no answer in time) is asked for smaller pages first, down to
+//! the smallest; then for the first half of the window, and so on. The parts of a window are one pass: it began when the first of them
 //! was asked for, and whoever resumes in the middle of them begins the pass anew.
 
 use spark_domain::plan::update::{self, UpdateWindow};
@@ -12,6 +12,9 @@ use spark_store::Finish;
 use super::collection::{Collection, walk};
 use super::{Run, begin, expansions};
 use crate::error::{JobError, chain};
+
+/// Windows halved in one pass because no answer came in time: a feed that answers nothing is not asked for ever.
+const MOST_HANGS: u32 = 3;
 
 /// What is committed with the last page of the pass, given when it began by the feed's clock.
 pub(super) type End<'a> = dyn Fn(Option<Timestamp>) -> (Checkpoint, Option<Finish>) + Send + Sync + 'a;
@@ -25,7 +28,7 @@ pub(super) async fn pass(
     end: &End<'_>,
 ) -> Result<(), JobError> {
     let context = run.context;
-    let (mut part, mut began) = (whole, None);
+    let (mut part, mut began, mut hung) = (whole, None, 0);
     loop {
         let start = match under_way.take() {
             Some(walk) => walk,
@@ -49,7 +52,11 @@ pub(super) async fn pass(
                 began = began.or(finished.as_of);
                 part = UpdateWindow { after: until, until: whole.until };
             }
-            Err(JobError::Feed(error @ FeedError::TooMuch(_))) => {
+            Err(JobError::Feed(error @ (FeedError::TooMuch(_) | FeedError::TooSlow { .. }))) => {
+                hung += u32::from(matches!(error, FeedError::TooSlow { .. }));
+                if hung > MOST_HANGS {
+                    return Err(error.into());
+                }
                 let now = context.now().await?;
                 let Some(half) = update::first_half(part, now) else { return Err(error.into()) };
                 tracing::warn!(

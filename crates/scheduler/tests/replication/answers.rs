@@ -233,6 +233,84 @@ async fn a_sweep_that_a_record_breaks_is_not_complete_and_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn a_listing_whose_media_never_come_in_time_holds_up_no_other() {
+    let mut world = filled(20).await;
+    world.settings.fetcher.timeouts.read = Duration::from_millis(300);
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys[..6] {
+        world.simulator.world().change_photos(key, PhotoChange::Replace);
+    }
+    world.succeed(Job::Update, PROPERTY).await;
+    let hangs = Fault::new(Trouble::Stall(Duration::from_mins(5))).on("Property");
+    world.simulator.faults().push(hangs.matching(&keys[2]).matching("$expand").forever());
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    for key in keys[..6].iter().filter(|key| **key != keys[2]) {
+        world.assert_relation_equal(PROPERTY, key, Relation::Media).await;
+    }
+    let reported: String =
+        world.ask("select string_agg(key || ' ' || relation, ';') from replicator.quarantine").await;
+    assert_eq!(reported, format!("{} Media", keys[2]));
+}
+
+#[tokio::test]
+async fn a_window_that_hangs_is_asked_for_in_parts() {
+    let mut world = World::of(40).await;
+    world.settings.fetcher.timeouts.read = Duration::from_millis(300);
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.simulator.clock().advance(Duration::from_hours(6));
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(3);
+    world.simulator.world().set_price(&key, 7.0);
+    // The whole window is too much for it, a bounded one is not.
+    let hangs = Fault::new(Trouble::Stall(Duration::from_mins(5))).on("Property");
+    world.simulator.faults().push(hangs.matching("ModificationTimestamp gt").unless(" le ").times(6));
+    world.succeed(Job::Update, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+}
+
+#[tokio::test]
+async fn a_feed_that_is_too_slow_to_count_is_downloaded_and_purges_wait_for_a_person() {
+    let world = World::of(130).await;
+    let slow = Fault::new(Trouble::d(503, 1515)).on("Property").matching("$count");
+    world.simulator.faults().push(slow.forever());
+    world.succeed(Job::InitialDownload, PROPERTY).await;
+    world.assert_equal(PROPERTY).await;
+    let gone = world.simulator.world().keys(sim(PROPERTY)).remove(3);
+    world.simulator.world().remove(sim(PROPERTY), &gone);
+    world.execute("update mls.property set first_seen_at = first_seen_at - interval '1 day', written_at = written_at - interval '1 day'").await;
+    let problem = world.fail(Job::Purge, PROPERTY).await;
+    assert!(problem.contains("no $count"), "{problem}");
+    assert_eq!(world.keys(PROPERTY).await.len(), 130);
+}
+
+#[tokio::test]
+async fn a_list_of_keys_that_comes_in_parts_is_read_to_its_end() {
+    let world = filled(30).await;
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    for key in &keys[..12] {
+        world.simulator.world().change_photos(key, PhotoChange::Replace);
+    }
+    world.succeed(Job::Update, PROPERTY).await;
+    let short = Fault::new(Trouble::ShortPage(5)).on("Property").matching("$expand");
+    world.simulator.faults().push(short.forever());
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_media_equal().await;
+}
+
+#[tokio::test]
+async fn media_that_cannot_be_read_are_reported_under_their_listing() {
+    let world = filled(20).await;
+    let key = world.simulator.world().keys(sim(PROPERTY)).remove(5);
+    world.simulator.world().change_photos(&key, PhotoChange::Replace);
+    world.simulator.world().set_raw_field(sim(PROPERTY), &key, "Media", "[1]");
+    world.succeed(Job::Update, PROPERTY).await;
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    let reported: String = world
+        .ask("select string_agg(key || ' ' || relation || ' ' || message, ';') from replicator.quarantine")
+        .await;
+    assert_eq!(reported, format!("{key} Media the record is not a JSON object"));
+}
+
+#[tokio::test]
 async fn media_that_the_feed_cannot_deliver_is_reported_under_its_relation() {
     let world = filled(20).await;
     let key = world.simulator.world().keys(sim(PROPERTY)).remove(5);

@@ -111,6 +111,16 @@ async fn a_sweep_that_met_not_in_sync_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_met_not_in_sync_before_its_page_was_too_much_deletes_nothing() {
+    let world = settled(120).await;
+    remove(&world, 2);
+    world.simulator.faults().push(Fault::new(Trouble::d(503, 1515)).on("Property").nth(2));
+    let problem = purge_under(&world, Fault::new(Trouble::d(503, 1024)).on("Property")).await;
+    assert!(problem.contains("not in sync"), "{problem}");
+    assert_void(&world, 120).await;
+}
+
+#[tokio::test]
 async fn a_candidate_that_answers_when_asked_by_key_survives() {
     let world = settled(120).await;
     let living = world.simulator.world().keys(sim(PROPERTY)).remove(4);

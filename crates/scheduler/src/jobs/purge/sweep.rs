@@ -29,6 +29,11 @@ pub(in crate::jobs) async fn drop_sweep(
     standing: &Checkpoint,
 ) -> Result<(), JobError> {
     match error {
+        // Nothing may be deleted by a pass that met it, and who goes on would not know.
+        JobError::Cancelled if run.context.fetcher.is_out_of_sync(run.resource) => {
+            super::forget_walk(run, standing).await?;
+            super::finish(run, sweep, false).await
+        }
         JobError::Cancelled | JobError::LeaseLost => Ok(()),
         JobError::Feed(_)
         | JobError::Store(_)
@@ -81,6 +86,7 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
             }
             Ok(page) => page,
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
+                walk.unsynced |= error.exchange().unsynced;
                 walk.top = page_size::after_refusal(walk.top).ok_or(JobError::Feed(error))?;
                 continue;
             }
@@ -96,7 +102,7 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
             page.len(),
             page.head.bytes,
             settings.page_bytes,
-            settings.page_size,
+            context.fetcher.most_per_page(run.resource),
         );
         // A finished walk stays in the checkpoint until its sweep is concluded: a restart goes on from there.
         let checkpoint = Checkpoint { walk: Some(walk.clone()), ..Checkpoint::default() };
