@@ -3,8 +3,8 @@
 //! Media has no stamp of its own. The guide names Photos-, Videos- and DocumentsChangeTimestamp (FloorPlans-
 //! came later) as the way to tell whether it must be fetched again; counts and the addresses of virtual tours,
 //! which have no stamp at all, are taken in too. A stamp that is hidden or null says nothing. Where none is
-//! visible, where there are tours whose addresses are not (the native API shows their number alone), and for
-//! everything but a listing, ModificationTimestamp serves.
+//! visible, where there are media of a kind whose stamp is not, or tours whose addresses are not (the native API
+//! shows their number alone), and for everything but a listing, ModificationTimestamp serves.
 
 use std::fmt;
 
@@ -31,6 +31,8 @@ pub const FINGERPRINT_FIELDS: [&str; FIELDS] = [
 
 const STAMPS: std::ops::Range<usize> = 1..5;
 const PHOTOS_COUNT: usize = 5;
+/// Where the numbers of photos, videos, documents and floor plans stand, and their stamps.
+const STAMPED: [(usize, usize); 4] = [(PHOTOS_COUNT, 1), (6, 2), (7, 3), (11, 4)];
 const TOUR_ADDRESSES: std::ops::Range<usize> = 8..10;
 const TOURS_COUNT: usize = 10;
 const LETTERS: [char; FIELDS] = ['m', 'p', 'v', 'd', 'f', 'P', 'V', 'D', 'b', 'u', 't', 'F'];
@@ -90,7 +92,10 @@ impl<'p> Collector<'p> {
         let count = |slot: usize| self.fields[slot].map(short).and_then(|count| count.parse::<u32>().ok());
         let unseen_tours =
             count(TOURS_COUNT) > Some(0) && self.fields[TOUR_ADDRESSES].iter().all(Option::is_none);
-        let by_modification = newest.is_none() || unseen_tours;
+        let unseen = |(number, stamp): (usize, usize)| {
+            count(number) > Some(0) && self.fields[stamp].and_then(timestamp).is_none()
+        };
+        let by_modification = newest.is_none() || unseen_tours || STAMPED.into_iter().any(unseen);
         let mut text = String::new();
         for (slot, raw) in self.fields.iter().enumerate() {
             // ModificationTimestamp moves with every edit: it only stands in for what cannot be seen.

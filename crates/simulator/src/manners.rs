@@ -17,7 +17,8 @@ pub struct Manners {
     pub numbers_as_text: bool,
     /// Moments have a fraction and an offset.
     pub odd_moments: bool,
-    /// Every third record has no ModificationTimestamp, or null for one.
+    /// Every third record has no ModificationTimestamp, or null for one, and no PhotosChangeTimestamp: no filter by these
+    /// finds it.
     pub missing_stamps: bool,
     /// `$top` limits the whole answer: what it asked for comes without a link to more.
     pub top_is_all: bool,
@@ -49,8 +50,9 @@ impl Manners {
             match digest % 6 {
                 0 => drop(members.remove("ModificationTimestamp")),
                 3 => drop(members.insert("ModificationTimestamp".to_owned(), Value::Null)),
-                _ => {}
+                _ => return record,
             }
+            members.remove("PhotosChangeTimestamp");
         }
         record
     }
@@ -75,6 +77,11 @@ impl Manners {
             for record in records.iter_mut() {
                 *record = self.dress(key_field, record);
             }
+            let by_stamp =
+                entry.param("$filter").is_some_and(|filter| filter.contains("ModificationTimestamp"));
+            let found =
+                |record: &Value| record.get("ModificationTimestamp").is_some_and(|stamp| !stamp.is_null());
+            records.retain(|record| !by_stamp || !self.missing_stamps || found(record));
             self.head(entry, &mut page);
         } else if page.contains_key(key_field) {
             answer.body = self.dress(key_field, &Value::Object(page)).to_string();

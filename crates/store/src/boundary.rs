@@ -57,6 +57,7 @@ boundaries! {
     CommitPage = "commit_page",
     CommitRelations = "commit_relations",
     WakeRelationsAfterSweep = "wake_relations_after_sweep",
+    WakeUnstampedRelations = "wake_unstamped_relations",
     BeginSweep = "begin_sweep",
     BeginSweepAgain = "begin_sweep_again",
     StageKeys = "stage_keys",

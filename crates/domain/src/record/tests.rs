@@ -74,7 +74,7 @@ fn an_excluded_field_fills_no_column_by_any_of_its_names_and_is_in_no_quarantine
 }
 
 #[test]
-fn tours_whose_addresses_are_not_shown_may_have_changed_with_any_edit() {
+fn media_whose_stamp_or_address_is_not_shown_may_have_changed_with_any_edit() {
     let state = |minute: u32, tours: &str| {
         let json = format!(
             r#"{{"ListingKey":"1","PhotosChangeTimestamp":"2026-01-01T00:00:00Z","ModificationTimestamp":"2026-02-01T00:{minute:02}:00Z"{tours}}}"#
@@ -87,7 +87,10 @@ fn tours_whose_addresses_are_not_shown_may_have_changed_with_any_edit() {
         (r#","VirtualToursCount":1"#, r#","VirtualToursCount":1,"VirtualTourURLBranded":"u""#);
     assert_ne!(state(1, counted), state(2, counted));
     assert!(state(1, counted).1 < state(2, counted).1, "an older copy is known as one");
-    for same in [addressed, r#","VirtualToursCount":0"#, ""] {
+    let unseen = r#","VideosCount":1,"VideosChangeTimestamp@Core.Permissions":"None""#;
+    assert_ne!(state(1, unseen), state(2, unseen), "videos whose stamp is hidden");
+    let seen = r#","VideosCount":1,"VideosChangeTimestamp":"2026-01-01T00:00:00Z""#;
+    for same in [addressed, seen, r#","VirtualToursCount":0"#, ""] {
         assert_eq!(state(1, same), state(2, same), "{same}");
     }
     assert_ne!(state(1, counted).0, state(1, r#","VirtualToursCount":0"#).0);

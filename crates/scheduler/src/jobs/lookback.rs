@@ -1,12 +1,12 @@
 //! Asks for the last 48 hours once more: what surfaced later than the cache window is caught here, and what
-//! is known already costs no write.
+//! is known already costs no write. What no stamp can tell about is read by its key.
 
 use chrono::TimeDelta;
 use spark_domain::plan::update::{self, UpdateWindow};
 use spark_domain::{Checkpoint, Job, Timestamp};
 use spark_store::Finish;
 
-use super::{Ended, Run, window};
+use super::{Ended, Run, unstamped, window};
 use crate::error::JobError;
 
 pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
@@ -29,6 +29,7 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
         let Some(until) = whole.until else { break };
         whole = UpdateWindow { after: until, until: None };
     }
+    unstamped::read_again(run).await?;
     context.wake(resource, Job::MediaRefresh).notify_one();
     Ok(Ended::Done)
 }

@@ -9,6 +9,7 @@ mod bad_record;
 pub(crate) mod expansions;
 pub(crate) mod initial_download;
 mod window;
+mod unstamped;
 pub(crate) mod update;
 pub(crate) mod lookback;
 pub(crate) mod resync;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use spark_domain::walk::Paging;
 use spark_domain::{Job, Relation, Resource};
 use spark_simulator::{Count, Fault, Manners, PhotoChange, Trouble};
@@ -61,6 +61,20 @@ async fn a_server_with_other_habits_is_replicated_row_for_row_by_key() {
     replicate(Paging::Key).await;
 }
 
+/// A new listing that an update finds.
+fn insert_stamped(world: &World, manners: Manners) {
+    let key_field = PROPERTY.key_field();
+    loop {
+        let key = world.simulator.world().insert_listing();
+        let shown = manners
+            .dress(key_field, &json!({ key_field: &*key, "ModificationTimestamp": "2026-01-01T00:00:00Z" }));
+        if shown["ModificationTimestamp"].is_string() {
+            return;
+        }
+        world.simulator.world().remove(sim(PROPERTY), &key);
+    }
+}
+
 /// Downloads, updates with media and purges, whatever the server makes of `$top` and `$count`.
 async fn replicate(paging: Paging) {
     for (top_is_all, count) in
@@ -80,10 +94,15 @@ async fn replicate(paging: Paging) {
         for key in &keys[80..100] {
             world.simulator.world().change_photos(key, PhotoChange::Replace);
         }
-        world.simulator.world().insert_listing();
+        insert_stamped(&world, manners);
         world.succeed(Job::Update, PROPERTY).await;
         world.succeed(Job::MediaRefresh, PROPERTY).await;
+        let unseen = "select count(*) from mls.property where modified_at is null and list_price = 250500.5";
+        assert_eq!(world.ask::<i64>(unseen).await, 0, "{told}: no filter finds what has no stamp");
+        world.succeed(Job::Lookback, PROPERTY).await;
+        world.succeed(Job::MediaRefresh, PROPERTY).await;
         assert_equal(&world, manners, &told).await;
+        assert!(world.ask::<i64>(unseen).await > 10, "{told}: the look-back reads them by their keys");
         let typed: i64 = world.ask("select count(*) from mls.property where list_price = 250500.5").await;
         assert_eq!(typed, 90, "{told}: typed columns read texts as numbers");
 

@@ -32,7 +32,13 @@ static DUE: ByResource = ByResource::new(
     0,
 );
 
-pub(super) static PER_TABLE: [&ByResource; 2] = [&UNFETCHED, &DUE];
+static UNSTAMPED: ByResource = ByResource::new(
+    "select key from {table} where feed = $1 and modified_at is null and ($2::text is null or key > $2) \
+     order by key limit $3",
+    0,
+);
+
+pub(super) static PER_TABLE: [&ByResource; 3] = [&UNFETCHED, &DUE, &UNSTAMPED];
 
 sql! {
     NEXT = "select min(due_at) from replicator.relation_set \
@@ -170,6 +176,28 @@ impl Store {
                     })
                 })
                 .collect()
+        })
+        .await
+    }
+
+    /// Our keys, in their order after `after`, whose records have no ModificationTimestamp.
+    pub async fn unstamped_keys(
+        &self,
+        feed: &FeedName,
+        resource: Resource,
+        after: Option<&RecordKey>,
+        limit: i64,
+    ) -> Result<Vec<RecordKey>, Error> {
+        self.observed("state", async {
+            let mut unit = self.unit().await?;
+            let keys: Vec<String> = sqlx::query_scalar(UNSTAMPED.of(resource))
+                .bind(feed.as_str())
+                .bind(after.map(RecordKey::as_str))
+                .bind(limit)
+                .fetch_all(unit.conn())
+                .await?;
+            unit.done();
+            keys.iter().map(|key| text::key(key)).collect()
         })
         .await
     }

@@ -178,4 +178,16 @@ impl Store {
         })
         .await
     }
+
+    /// Makes due what is at rest below records without a ModificationTimestamp, a few thousand rows at a time; whether
+    /// there is more.
+    pub async fn wake_unstamped_relations(&self, lease: &Lease, resource: Resource) -> Result<bool, Error> {
+        self.observed("relations", async {
+            let mut writing = self.begin_write(lease).await?;
+            let more = state::wake_unstamped(writing.conn(), lease, resource).await?;
+            writing.commit(Boundary::WakeUnstampedRelations).await?;
+            Ok(more)
+        })
+        .await
+    }
 }

@@ -16,7 +16,19 @@ use crate::text;
 
 static LIVING: ByResource = ByResource::new("select key from {table} where feed = $1 and key = any($2)", 0);
 
-pub(super) static PER_TABLE: [&ByResource; 1] = [&LIVING];
+/// What is at rest below records that no stamp tells from another state of theirs.
+static WAKE_UNSTAMPED: ByResource = ByResource::new(
+    "with sleeping as (select state.key, state.relation from replicator.relation_set as state \
+         join {table} as held on held.feed = $1 and held.key = state.key \
+         where state.feed = $1 and state.resource = $2 and held.modified_at is null and state.fetched is not null \
+             and state.due_at is null and not state.after_sweep order by state.key, state.relation limit $3) \
+     update replicator.relation_set as state set due_at = clock_timestamp(), tries = 0 from sleeping \
+     where state.feed = $1 and state.resource = $2 and state.key = sleeping.key \
+         and state.relation = sleeping.relation",
+    0,
+);
+
+pub(super) static PER_TABLE: [&ByResource; 2] = [&LIVING, &WAKE_UNSTAMPED];
 
 sql! {
     HELD = "select key, relation, wanted, wanted_newest, fetched, fetched_newest, due_at, after_sweep, tries \
@@ -241,6 +253,18 @@ pub(super) async fn wake(
     resource: Resource,
 ) -> Result<bool, Error> {
     let wake = sqlx::query(WAKE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(WAKEN);
+    let woken = wake.execute(connection).await?.rows_affected();
+    Ok(woken == WAKEN.cast_unsigned())
+}
+
+/// Makes due what no stamp will; whether there is more of it.
+pub(super) async fn wake_unstamped(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    resource: Resource,
+) -> Result<bool, Error> {
+    let wake = sqlx::query(WAKE_UNSTAMPED.of(resource)).bind(lease.feed().as_str());
+    let wake = wake.bind(resource.as_str()).bind(WAKEN);
     let woken = wake.execute(connection).await?.rows_affected();
     Ok(woken == WAKEN.cast_unsigned())
 }

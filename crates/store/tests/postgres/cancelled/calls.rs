@@ -61,6 +61,7 @@ calls! {
         due_relations(at.feed(), R, &RELATIONS, 9);
         next_due_relation(at.feed(), R, &RELATIONS);
         unfetched_keys(at.feed(), R, &Relation::ALL, None, 9);
+        unstamped_keys(at.feed(), R, None, 9);
         relation_queue(at.feed());
         sweep_summary(at.feed(), R, at.sweep, at.began_at);
         purge_candidates(at.feed(), R, at.sweep, at.began_at, None, 9);
@@ -130,6 +131,7 @@ calls! {
         commit_page_of(at);
         commit_relations_of(at);
         wake_relations_after_sweep(&at.lease, R);
+        wake_unstamped_relations(&at.lease, R);
         begin_sweep(&at.lease, R, Job::Purge, at.began_at + chrono::TimeDelta::seconds(1));
         stage_keys(&at.lease, at.run, R, Job::Purge, at.sweep, 2, &[key("b"), key("y")], &Checkpoint::default());
         finish_sweep(&at.lease, at.run, R, Job::Purge, at.sweep, true);

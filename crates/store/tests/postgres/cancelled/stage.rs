@@ -124,6 +124,8 @@ impl Stage {
                      select feed, 1, '\\x00', now(), now(), 'bob', 1 from replicator.feed; \
                  update replicator.relation_set set after_sweep = true, due_at = null where key = 'b'; \
                  update replicator.resource set columns_version = 0, hash_recipe = 1 where resource = 'Property'; \
+                 update replicator.relation_set set fetched = wanted, due_at = null where key = 'a'; \
+                 update mls.property set modified_at = null where key = 'a'; \
                  update mls.property set city = null",
             )
             .await;
