@@ -1,7 +1,7 @@
 //! The two dialects behind one door: a question is spelled and an answer read by the one the feed speaks.
 
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Expansion, Filter, MediaPart, Query, RecordKey, Relation, Resource};
+use spark_domain::{Expansion, MediaPart, Query, RecordKey, Relation, Resource};
 use url::Url;
 
 use crate::envelope::{Envelope, Unread};
@@ -163,10 +163,7 @@ impl Dialect {
             }
             Self::Spark(_) => {
                 let mut page = spark::wire::list(body, query)?;
-                // Who has all the keys that it asked for need not look whether there is more.
-                let all = matches!(&query.filter, Filter::Keys(keys, _) if page.records.len() >= keys.len());
-                let ends = all || page.records.is_empty();
-                page.next = spark::url::Service::next(asked, page.next.as_deref(), ends);
+                page.next = spark::url::Service::next(asked, page.next.as_deref(), page.records.is_empty());
                 Ok(page)
             }
         }

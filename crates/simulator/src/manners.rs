@@ -22,6 +22,8 @@ pub struct Manners {
     pub missing_stamps: bool,
     /// `$top` limits the whole answer: what it asked for comes without a link to more.
     pub top_is_all: bool,
+    /// No page holds more records than this, and none has a link.
+    pub page_cap: Option<usize>,
     /// What becomes of `$count=true`.
     pub count: Count,
 }
@@ -74,6 +76,7 @@ impl Manners {
         }
         let Ok(Value::Object(mut page)) = serde_json::from_str(&answer.body) else { return answer };
         if let Some(Value::Array(records)) = page.get_mut("value") {
+            records.truncate(self.page_cap.unwrap_or(usize::MAX));
             for record in records.iter_mut() {
                 *record = self.dress(key_field, record);
             }
@@ -96,7 +99,7 @@ impl Manners {
         if self.count == Count::Ignored {
             page.remove("@odata.count");
         }
-        if self.top_is_all && entry.param("$top").is_some() {
+        if self.page_cap.is_some() || self.top_is_all && entry.param("$top").is_some() {
             page.remove("@odata.nextLink");
         }
         let Some(Value::String(link)) = page.get_mut("@odata.nextLink") else { return };

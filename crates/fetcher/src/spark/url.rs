@@ -112,9 +112,11 @@ impl Service {
         if let Some(key) = self.single(query) {
             return Ok(self.root.below(&format!("{path}/{}", encoded(key.as_str())), &options.join("&")));
         }
-        // Begun empty, a walk is in the order of keys.
-        let limit = top.min(most_per_page(query.resource));
-        let mut parts = vec![format!("_limit={limit}"), "_skiptoken=".to_owned()];
+        let mut parts = vec![format!("_limit={}", top.min(most_per_page(query.resource)))];
+        if !matches!(query.filter, Filter::Keys(..)) {
+            // Begun empty, a walk is in the order of keys. A list of keys ends with them: whoever misses one asks again.
+            parts.push("_skiptoken=".to_owned());
+        }
         parts.extend(options);
         parts.extend(self.condition(query, after));
         Ok(self.root.below(path, &parts.join("&")))
@@ -295,11 +297,11 @@ mod tests {
             |form| Query { filter: keys(&["a'b", r"c\d"], form), ..Query::collection(Resource::Property) };
         assert_eq!(
             spell(&service(""), &with(KeyListForm::In)),
-            r"listings?_limit=1000&_skiptoken=&_filter=ListingKey Eq 'a\'b','c\\d'"
+            r"listings?_limit=1000&_filter=ListingKey Eq 'a\'b','c\\d'"
         );
         assert_eq!(
             spell(&service("X Eq 1"), &with(KeyListForm::EqOr)),
-            r"listings?_limit=1000&_skiptoken=&_filter=(X Eq 1) And (ListingKey Eq 'a\'b' Or ListingKey Eq 'c\\d')"
+            r"listings?_limit=1000&_filter=(X Eq 1) And (ListingKey Eq 'a\'b' Or ListingKey Eq 'c\\d')"
         );
     }
 

@@ -33,8 +33,12 @@ async fn a_native_feed_is_checked_and_replicated_like_any_other() {
     let complete = "select count(*) = 4 and bool_and(initial_download_completed_at is not null) from replicator.resource";
     stage.until("its four resources are downloaded", complete).await;
     let typed = "select count(*) = 60 and bool_and(list_price is not null or body ? 'ListPrice@Core.Permissions') \
-                 and not bool_or(body::text like '%********%') from mls.property";
+                 and not bool_or(body::text like '%********%') and bool_and(internet_entire_listing_display_yn is not null) \
+                 and bool_and(internet_address_display_yn is not null) from mls.property";
+    let people = "select (select bool_and(member_mls_id is not null) from mls.member) \
+                  and (select bool_and(office_mls_id is not null) from mls.office)";
     stage.until("the listings are there, and no asterisk", typed).await;
+    stage.until("people have their numbers", people).await;
     stage.until("their media as well", "select count(*) > 60 from mls.media").await;
     let key = stage.simulator.world().insert_listing();
     stage

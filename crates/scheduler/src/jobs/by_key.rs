@@ -6,7 +6,7 @@
 //! for one field that it does not know; so it does for one relation, and for one key that it does not take for
 //! one. Which of these it was is found out with the first key alone.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use spark_domain::job::Priority;
 use spark_domain::plan::purge::{Confirmation, read_confirmation};
@@ -181,7 +181,9 @@ async fn ask(
         KeyListForm::In | KeyListForm::EqOr => vec![asked],
     };
     let (mut pages, mut answered) = (Vec::new(), Vec::new());
-    for list in lists {
+    let mut lists = VecDeque::from(lists);
+    while let Some(list) = lists.pop_front() {
+        let before = answered.len();
         let known: HashSet<&RecordKey> = list.iter().collect();
         let top = u32::try_from(list.len()).unwrap_or(u32::MAX);
         let query = query(question, list.clone(), form);
@@ -214,6 +216,7 @@ async fn ask(
                 None => break,
             }
         }
+        lists.extend(cut_off(&list, &answered[before..], question.control));
     }
     let doubtful = question.control.is_none() && !question.may_be_silent && form != KeyListForm::Single;
     if answered.is_empty() && doubtful {
@@ -224,6 +227,22 @@ async fn ask(
         Confirmation::Understood { .. } => Ok(Asked::Pages(pages)),
         Confirmation::Misread => Ok(Asked::Misread),
     }
+}
+
+/// What a server may have cut off from the answer to a list, if it answered for some of its keys and not for others: a
+/// page has a size of the server's own. Asked for alone, these are gone if none of them comes.
+fn cut_off(
+    list: &[RecordKey],
+    answered: &[RecordKey],
+    control: Option<&RecordKey>,
+) -> Option<Vec<RecordKey>> {
+    let answered: HashSet<&RecordKey> = answered.iter().collect();
+    let silent = |key: &&RecordKey| !answered.contains(key) && Some(*key) != control;
+    let mut rest: Vec<RecordKey> = list.iter().filter(silent).cloned().collect();
+    let some = answered.iter().any(|key| Some(*key) != control);
+    let cut = some && !rest.is_empty();
+    rest.extend(control.cloned());
+    cut.then_some(rest)
 }
 
 /// Whether the question is refused, and not the resource (Spark 1500).

@@ -324,27 +324,30 @@ pub(super) async fn misleads(
         }
         return Ok(false);
     }
-    let full = page.len() == usize::try_from(head.top).unwrap_or(usize::MAX);
-    if !full {
-        return Ok(false);
-    }
-    // A full page without a link is a doubtful end: the feed's own count decides.
     let taken = walk.records + page.len() as u64;
     let mut expected = walk.expected.or(head.count);
-    if expected.is_none() {
-        let keys = Query::key_list(run.resource);
-        expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
-    }
-    let cut = match expected {
-        Some(expected) => taken < expected,
-        None => goes_on(run, query, page).await?,
+    let full = page.len() == usize::try_from(head.top).unwrap_or(usize::MAX);
+    let cut = if full {
+        // A full page without a link is a doubtful end: the feed's own count decides.
+        if expected.is_none() {
+            let keys = Query::key_list(run.resource);
+            expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
+        }
+        match expected {
+            Some(expected) => taken < expected,
+            None => goes_on(run, query, page).await?,
+        }
+    } else {
+        // So is a page that a server may have cut at a size of its own: short of its count, or of a list without one.
+        let doubtful = expected.map_or(query.count, |expected| taken < expected);
+        doubtful && goes_on(run, query, page).await?
     };
     if cut {
         tracing::warn!(
             resource = %run.resource,
             taken,
             expected,
-            "the feed takes $top for the limit of its whole answer; it is paged by key from now on"
+            "the feed ends its answer before the end of the list; it is paged by key from now on"
         );
     }
     Ok(cut)

@@ -283,20 +283,6 @@ async fn a_feed_that_is_too_slow_to_count_is_downloaded_and_purges_wait_for_a_pe
 }
 
 #[tokio::test]
-async fn a_list_of_keys_that_comes_in_parts_is_read_to_its_end() {
-    let world = filled(30).await;
-    let keys = world.simulator.world().keys(sim(PROPERTY));
-    for key in &keys[..12] {
-        world.simulator.world().change_photos(key, PhotoChange::Replace);
-    }
-    world.succeed(Job::Update, PROPERTY).await;
-    let short = Fault::new(Trouble::ShortPage(5)).on("Property").matching("$expand");
-    world.simulator.faults().push(short.forever());
-    world.succeed(Job::MediaRefresh, PROPERTY).await;
-    world.assert_media_equal().await;
-}
-
-#[tokio::test]
 async fn media_that_cannot_be_read_are_reported_under_their_listing() {
     let world = filled(20).await;
     let key = world.simulator.world().keys(sim(PROPERTY)).remove(5);

@@ -18,6 +18,7 @@ const STRANGE: Manners = Manners {
     odd_moments: true,
     missing_stamps: true,
     top_is_all: false,
+    page_cap: None,
     count: Count::Given,
 };
 
@@ -54,6 +55,24 @@ async fn assert_equal(world: &World, manners: Manners, told: &str) {
 #[tokio::test]
 async fn a_server_with_other_habits_is_replicated_row_for_row_by_its_links() {
     replicate(Paging::NextLink).await;
+}
+
+#[tokio::test]
+async fn a_server_that_cuts_every_page_at_a_size_of_its_own_is_paged_by_key() {
+    for count in [Count::Given, Count::Ignored, Count::Refused] {
+        let manners = Manners { page_cap: Some(17), count, ..Manners::default() };
+        let told = format!("$count {count:?}");
+        let world = world(manners, Paging::NextLink).await;
+        world.once(Job::InitialDownload, PROPERTY).await;
+        world.succeed(Job::InitialDownload, PROPERTY).await;
+        world.succeed(Job::MediaRefresh, PROPERTY).await;
+        assert_equal(&world, manners, &told).await;
+        for key in &world.simulator.world().keys(sim(PROPERTY))[..90] {
+            world.simulator.world().set_price(key, 250_500.5);
+        }
+        world.succeed(Job::Update, PROPERTY).await;
+        assert_equal(&world, manners, &told).await;
+    }
 }
 
 #[tokio::test]

@@ -147,10 +147,7 @@ async fn sparkql_means_what_it_says() {
             }),
         ),
         ("PropertyType Eq 'C'", count(&|body| body["PropertyType"] == "Land")),
-        (
-            "InternetEntireListingDisplayYN Eq false",
-            count(&|body| body["InternetEntireListingDisplayYN"] == false),
-        ),
+        ("PermitInternetYN Eq false", count(&|body| body["InternetEntireListingDisplayYN"] == false)),
         ("CloseDate Eq NULL", count(&|body| body["CloseDate"].is_null())),
         ("Id Eq 'gone' Or ListingKey Eq 'gone'", 0),
         (&format!("Id Eq '{}','{}','gone'", keys[3], keys[5]), 2),

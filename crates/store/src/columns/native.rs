@@ -27,20 +27,25 @@ pub(crate) const fn of_resource(resource: Resource) -> &'static [Alias] {
             ("CoBuyerAgentId", "CoBuyerAgentKey"),
             ("BuyerOfficeId", "BuyerOfficeKey"),
             ("CoBuyerOfficeId", "CoBuyerOfficeKey"),
+            // Whether the seller lets the listing, and its address, be shown: display sites must ask.
+            ("PermitInternetYN", "InternetEntireListingDisplayYN"),
+            ("PermitAddressInternetYN", "InternetAddressDisplayYN"),
         ],
         Resource::Member => &[
             ("Name", "MemberFullName"),
+            ("ShortId", "MemberMlsId"),
             ("FirstName", "MemberFirstName"),
             ("LastName", "MemberLastName"),
             ("UserLevel", "MemberType"),
             ("OfficeId", "OfficeKey"),
             ("Office", "OfficeName"),
         ],
-        Resource::Office => &[("Name", "OfficeName")],
+        Resource::Office => &[("Name", "OfficeName"), ("ShortId", "OfficeMlsId")],
         Resource::OpenHouse => &[
             ("OpenHouseStartTimestamp", "OpenHouseStartTime"),
             ("OpenHouseEndTimestamp", "OpenHouseEndTime"),
             ("Comments", "OpenHouseRemarks"),
+            ("Type", "OpenHouseType"),
         ],
         Resource::Teams | Resource::Lookup => &[],
     }

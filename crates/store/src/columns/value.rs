@@ -99,8 +99,10 @@ fn integer(raw: &str) -> Option<i64> {
 }
 
 fn date(text: &str) -> Option<NaiveDate> {
+    // The native API dates some fields by a moment: the day is the one that it names, wherever that is.
+    let day = if timestamp(text).is_some() { text.get(..10)? } else { text };
     // The pattern alone would also take years of other lengths and single digits.
-    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok())?
+    (day.len() == 10).then(|| NaiveDate::parse_from_str(day, "%Y-%m-%d").ok())?
 }
 
 /// One without an offset is no moment: it would depend on who reads it.
@@ -129,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn a_date_may_come_as_a_moment() {
+        let day = NaiveDate::from_ymd_opt(2026, 1, 5).map_or(Value::Null, Value::Date);
+        assert_eq!(fits(Kind::Date, "\"2026-01-05\""), day);
+        assert_eq!(fits(Kind::Date, "\"2026-01-05T23:35:41-06:00\""), day);
+    }
+
+    #[test]
     fn a_wrong_type_or_range_is_a_misfit() {
         for (kind, raw) in [
             (Kind::Integer, "3.5"),
@@ -143,6 +152,7 @@ mod tests {
             (Kind::Boolean, "\"true\""),
             (Kind::Date, "\"2026-02-30\""),
             (Kind::Date, "\"2026-2-3\""),
+            (Kind::Date, "\"2026-02-20T16:41:12\""),
             (Kind::Timestamp, "\"2026-02-20T16:41:12\""),
             (Kind::Timestamp, "\"2026-02-20\""),
         ] {

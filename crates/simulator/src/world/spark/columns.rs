@@ -18,6 +18,8 @@ const RENAMED: &[(&str, &str)] = &[
     ("CoListAgentKey", "CoListAgentId"),
     ("BuyerAgentKey", "BuyerAgentId"),
     ("BuyerOfficeKey", "BuyerOfficeId"),
+    ("InternetEntireListingDisplayYN", "PermitInternetYN"),
+    ("InternetAddressDisplayYN", "PermitAddressInternetYN"),
 ];
 
 /// Numbers that the native surface puts in quotes, by their RESO names.
