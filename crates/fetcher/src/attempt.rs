@@ -96,6 +96,8 @@ pub(crate) struct Line {
     pub(crate) client: Client,
     /// None until one that is kept outside was first asked for.
     pub(crate) token: RwLock<Option<Arc<Token>>>,
+    /// The print of the token that the feed refused last, and when.
+    pub(crate) refused: Mutex<Option<([u8; 32], Instant)>>,
     /// The proxy's password.
     pub(crate) proxy_forms: Arc<Forms>,
     pub(crate) pacer: Pacer,
@@ -139,6 +141,9 @@ impl Line {
                 Err(failed) => failed,
             };
             let code = failed.exchange.code;
+            if let Why::Refused(Class::Unauthorized | Class::Restricted) = failed.why {
+                self.note_refused(&measured.token);
+            }
             let verdict = match self.renewal(&mut course, &measured, &failed).await {
                 Ok(Some(verdict)) => verdict,
                 Ok(None) => self.verdict(&mut course, ask, &failed),

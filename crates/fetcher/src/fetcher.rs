@@ -17,7 +17,7 @@ use crate::pacer::Pacer;
 use crate::quote::Forms;
 use crate::reso::metadata::{self, Metadata};
 use crate::settings::{Settings, SettingsError};
-use crate::sign_in::ReloadError;
+use crate::sign_in::{ReloadError, TokenStanding};
 use crate::spark;
 use crate::tls;
 use crate::token::Token;
@@ -59,9 +59,19 @@ impl Fetcher {
         let dialect = Arc::new(Dialect::new(settings.api, &settings.base_url, &settings.filter));
         let in_flight = AtomicI64::new(0);
         let proxy_forms = Arc::new(settings.proxy.as_ref().map(Forms::of_password).unwrap_or_default());
-        let out_of_sync = Mutex::default();
-        let line =
-            Line { settings, client, token, proxy_forms, pacer, allowance, observer, in_flight, out_of_sync };
+        let (refused, out_of_sync) = (Mutex::default(), Mutex::default());
+        let line = Line {
+            settings,
+            client,
+            token,
+            refused,
+            proxy_forms,
+            pacer,
+            allowance,
+            observer,
+            in_flight,
+            out_of_sync,
+        };
         Ok(Self { line: Arc::new(line), dialect })
     }
 
@@ -131,6 +141,11 @@ impl Fetcher {
     /// Reads the token from its source again; whether it is another one now.
     pub async fn reload_token(&self) -> Result<bool, ReloadError> {
         self.line.reload_token().await
+    }
+
+    /// How the token that is held now stands with the feed, as far as this process has asked.
+    pub fn token_standing(&self) -> TokenStanding {
+        self.line.token_standing()
     }
 
     /// Equal for equal tokens, so that feeds and instances which share a key share its budget, and for all tokens

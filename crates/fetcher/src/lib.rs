@@ -44,4 +44,4 @@ pub use pacer::{Pacer, PacerControl, Slot};
 pub use recording::{Recorder, RecorderError, Values};
 pub use reso::metadata::{EntityType, Metadata, Property};
 pub use settings::{Authorization, RetrySettings, Settings, SettingsError, Timeouts, TokenSource};
-pub use sign_in::ReloadError;
+pub use sign_in::{ReloadError, TokenStanding};

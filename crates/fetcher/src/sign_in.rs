@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::attempt::Line;
 use crate::error::{Error, Exchange};
 use crate::keeper::{KeeperError, TokenKeeper};
@@ -23,6 +25,17 @@ pub enum ReloadError {
     /// Its keeper.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+}
+
+/// How a token stands with the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenStanding {
+    /// There is none to ask with.
+    Absent,
+    /// It was never refused: it works, or is yet to be tried.
+    NotRefused,
+    /// It was refused, the last time at this moment.
+    Refused(Instant),
 }
 
 impl Line {
@@ -93,6 +106,20 @@ impl Line {
         let fresh = Token::issued(&issued, self.settings.authorization)
             .map_err(|error| KeeperError::SignedOut(error.to_string()))?;
         Ok(self.hold(fresh))
+    }
+
+    /// The feed refused this token.
+    pub(crate) fn note_refused(&self, token: &Token) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = Some((token.print(), Instant::now()));
+    }
+
+    pub(crate) fn token_standing(&self) -> TokenStanding {
+        let Some(held) = self.held() else { return TokenStanding::Absent };
+        match *self.refused.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((print, at)) if print == held.print() => TokenStanding::Refused(at),
+            Some(_) | None => TokenStanding::NotRefused,
+        }
     }
 
     fn held(&self) -> Option<Arc<Token>> {

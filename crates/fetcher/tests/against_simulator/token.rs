@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use spark_domain::Recovery;
-use spark_fetcher::{Authorization, Error, TokenSource};
+use spark_fetcher::{Authorization, Error, TokenSource, TokenStanding};
 use spark_simulator::Fault;
 use spark_simulator::Trouble;
 
@@ -44,6 +44,7 @@ async fn a_refused_token_is_read_again_and_the_new_one_used_at_once() {
     feed.client.first().await.unwrap();
     assert_eq!(feed.client.reasons(), ["new_token"]);
     assert_ne!(feed.client.fetcher.budget_key(), old);
+    assert_eq!(feed.client.fetcher.token_standing(), TokenStanding::NotRefused);
     assert_eq!(feed.requests().len(), 2);
 }
 
@@ -57,6 +58,7 @@ async fn a_refused_token_that_is_still_the_same_is_not_sent_again() {
     assert!(matches!(error, Error::Unauthorized(_)), "{error:?}");
     assert_eq!((error.recovery(), error.reason()), (Recovery::SignIn, "auth"));
     assert_eq!(feed.requests().len(), 1, "a refused token was sent again");
+    assert!(matches!(feed.client.fetcher.token_standing(), TokenStanding::Refused(_)));
     fs::remove_file(&path).unwrap();
     assert!(
         matches!(feed.client.refusal().await, Error::Unauthorized(_)),

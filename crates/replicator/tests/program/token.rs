@@ -35,6 +35,32 @@ async fn a_refused_token_blocks_the_feed_until_its_file_holds_a_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_ends_a_block_also_if_a_hangup_or_a_new_process_read_it_first() {
+    let stage = Stage::new("token_read_first", 10).await;
+    let mut daemon = stage.daemon();
+    stage.until_complete().await;
+    let (blocked, goes_on) = (
+        "select blocked_at is not null from replicator.feed",
+        "select blocked_at is null from replicator.feed",
+    );
+    stage.simulator.set_token("the-second-token");
+    stage.until("the feed is blocked", blocked).await;
+    stage.write_token("the-second-token");
+    daemon.process.signal("HUP");
+    stage.until("the feed goes on after the hangup", goes_on).await;
+
+    stage.simulator.set_token("the-third-token");
+    stage.until("the feed is blocked again", blocked).await;
+    daemon.process.signal("TERM");
+    assert_eq!(daemon.process.wait(), Some(0));
+    stage.write_token("the-third-token");
+    let daemon = stage.daemon();
+    stage.until("the feed goes on after the restart", goes_on).await;
+    stage.change_arrives("Seen with the third token").await;
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_the_token_files_read_again_and_ends_nothing() {
     let stage = Stage::new("token_hangup", 30).await;
     let mut daemon = stage.daemon();

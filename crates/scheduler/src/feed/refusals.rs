@@ -1,8 +1,8 @@
 //! Refused tokens and paused feeds: who stands still, until when, and how it heals.
 //!
 //! One refusal may be a hiccup. Two, at least a minute apart, block the feed if a resource that worked before is
-//! refused, else they turn off that resource alone. A blocked feed asks for one record every 15 minutes, and
-//! at once when its token file has changed or somebody signed in: never more, since hammering a refused key gets it noticed.
+//! refused, else they turn off that resource alone. A blocked feed asks for one record at once with a token that this
+//! process has not seen refused, and then every 15 minutes: never more, since hammering a refused key gets it noticed.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use spark_domain::job::Priority;
 use spark_domain::walk::Position;
-use spark_domain::{Query, Resource};
-use spark_fetcher::{PageRequest, ReloadError};
+use spark_domain::{Query, Recovery, Resource};
+use spark_fetcher::{PageRequest, ReloadError, TokenStanding};
 use spark_store::FeedState;
 use tokio::time::Instant;
 
@@ -143,32 +143,67 @@ impl Refusals {
     }
 }
 
-/// While the feed is blocked: one small question every 15 minutes, and one at once for a new token.
+/// While the feed is blocked: one small question at once with a token that was not refused yet, whoever put it in
+/// place, and one every 15 minutes with one that was.
 pub(crate) async fn probe_while_blocked(context: Arc<FeedContext>) {
-    let pace = &context.settings.pace;
-    let mut probed = Instant::now();
+    let probe_every = context.settings.pace.probe_every;
+    let look = WATCH_TOKEN.min(probe_every);
+    let mut turn = Turn::new(look);
     while !context.is_stopping() {
-        tokio::select! {
-            () = tokio::time::sleep(WATCH_TOKEN.min(pace.probe_every)) => {}
-            () = context.soft.cancelled() => return,
-            () = context.hard.cancelled() => return,
-        }
-        let new_token = match context.fetcher.reload_token().await {
-            Ok(changed) => changed,
-            // It is why the feed is blocked, and was said then.
-            Err(ReloadError::Keeper(_)) => false,
-            Err(error) => {
-                tracing::warn!(%error, "the token file cannot be read; the token in memory is kept");
-                false
-            }
-        };
-        let Ok(Some(state)) = context.store.feed_state(context.feed()).await else { continue };
-        if state.blocked.is_some() && (new_token || probed.elapsed() >= pace.probe_every) {
-            probed = Instant::now();
+        reload(&context).await;
+        let state = context.store.feed_state(context.feed()).await;
+        if let Ok(Some(state)) = state
+            && state.blocked.is_some()
+            && turn.has_come(context.fetcher.token_standing(), probe_every)
+        {
             if let Err(error) = probe(&context, &state).await {
                 tracing::debug!(error = chain(&error), "the probe could not be finished");
             }
+            turn.probed(probe_every);
         }
+        tokio::select! {
+            () = tokio::time::sleep(look) => {}
+            () = context.soft.cancelled() => return,
+            () = context.hard.cancelled() => return,
+        }
+    }
+}
+
+async fn reload(context: &FeedContext) {
+    match context.fetcher.reload_token().await {
+        // It is why the feed is blocked, and was said then.
+        Ok(_) | Err(ReloadError::Keeper(_)) => {}
+        Err(error) => tracing::warn!(%error, "the token file cannot be read; the token in memory is kept"),
+    }
+}
+
+/// When a token that nobody refused is probed again: its probe failed for another reason, which may pass soon.
+struct Turn {
+    next: Instant,
+    pause: Duration,
+    least: Duration,
+}
+
+impl Turn {
+    fn new(least: Duration) -> Self {
+        Self { next: Instant::now(), pause: least, least }
+    }
+
+    fn has_come(&mut self, standing: TokenStanding, probe_every: Duration) -> bool {
+        match standing {
+            // Whoever has none must wait for a person.
+            TokenStanding::Absent => false,
+            TokenStanding::NotRefused => self.next <= Instant::now(),
+            TokenStanding::Refused(at) => {
+                *self = Self::new(self.least);
+                at.elapsed() >= probe_every
+            }
+        }
+    }
+
+    fn probed(&mut self, probe_every: Duration) {
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(probe_every);
     }
 }
 
@@ -193,9 +228,53 @@ async fn probe(context: &FeedContext, state: &FeedState) -> Result<(), JobError>
                 context.wake_all(*resource);
             }
         }
-        Err(error) => {
+        Err(JobError::Feed(error)) if error.recovery() == Recovery::SignIn => {
             tracing::warn!(error = chain(&error), "the token is still refused; the feed stays blocked");
+        }
+        Err(error @ (JobError::Cancelled | JobError::LeaseLost)) => return Err(error),
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "the token could not be tried; the feed stays blocked, and it is tried again soon"
+            );
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_mins(15);
+
+    fn ago(minutes: u64) -> Instant {
+        Instant::now().checked_sub(Duration::from_mins(minutes)).unwrap()
+    }
+
+    #[test]
+    fn a_refused_token_is_asked_with_every_15_minutes_and_any_other_at_once() {
+        let mut turn = Turn::new(WATCH_TOKEN);
+        assert!(!turn.has_come(TokenStanding::Absent, EVERY), "nothing to ask with");
+        assert!(!turn.has_come(TokenStanding::Refused(ago(14)), EVERY));
+        assert!(turn.has_come(TokenStanding::Refused(ago(16)), EVERY));
+        turn.probed(EVERY);
+        assert!(!turn.has_come(TokenStanding::Refused(ago(0)), EVERY));
+        assert!(turn.has_come(TokenStanding::NotRefused, EVERY), "a new token waits for the old one's turn");
+    }
+
+    #[test]
+    fn a_probe_that_was_not_answered_is_repeated_soon_and_then_ever_more_seldom() {
+        let mut turn = Turn::new(WATCH_TOKEN);
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            turn.probed(EVERY);
+            assert!(!turn.has_come(TokenStanding::NotRefused, EVERY));
+            pauses.push((turn.next - Instant::now()).as_secs_f64().round());
+        }
+        assert_eq!(pauses[..3], [5.0, 10.0, 20.0]);
+        assert_eq!(pauses.last(), Some(&900.0));
+        assert!(!turn.has_come(TokenStanding::Refused(ago(1)), EVERY));
+        assert!(turn.has_come(TokenStanding::NotRefused, EVERY), "another token inherits the pauses");
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use spark_domain::{Job, Resource};
+use spark_fetcher::TokenSource;
 use spark_scheduler::{PAGE_ALLOWANCE, Replicator};
 use spark_simulator::{Dialect, Fault, Simulator, Trouble};
 
@@ -80,6 +81,29 @@ async fn a_refused_token_blocks_its_feed_shows_and_heals() {
     let key = world.simulator.world().insert_listing();
     world.until("changes arrive again", "select count(*) = 41 from mls.property").await;
     assert!(world.keys(PROPERTY).await.contains(&key));
+    daemon.stop_gently();
+    daemon.stopped().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_takes_over_a_blocked_feed_with_another_token_tries_it_at_once_and_until_it_is_answered()
+ {
+    let mut world = World::of(20).await;
+    world.settings.pace.probe_every = Duration::from_hours(1);
+    let daemon = world.daemon();
+    world.until_downloaded(world.settings.resources.len()).await;
+    world.simulator.set_token("the-token-issued-anew");
+    world.until("the feed is blocked", "select blocked_at is not null from replicator.feed").await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+
+    world.simulator.journal().clear();
+    // The first question with it never gets through.
+    let attempts = world.settings.fetcher.retry.attempts;
+    world.simulator.faults().push(Fault::new(Trouble::Reset).times(attempts.into()));
+    world.settings.fetcher.token = TokenSource::Text("the-token-issued-anew".into());
+    let daemon = world.daemon();
+    world.until("the feed is unblocked", "select blocked_at is null from replicator.feed").await;
     daemon.stop_gently();
     daemon.stopped().await;
 }
