@@ -57,11 +57,14 @@ sql! {
     STATE = "select least(1, b.share + $2::float8 * extract(epoch from clock_timestamp() - b.share_at)::float8 / 3600), \
             b.silent_until, b.throttled_at, b.throttled_spent, f.requests_per_5_minutes \
         from replicator.feed f join replicator.request_budget b on b.key = f.request_key where f.feed = $1";
-    RIVALS = "select other.feed, l.holder, other.requests_per_5_minutes from replicator.feed f \
+    RIVALS = "select other.feed, l.holder, other.requests_per_5_minutes, coalesce(l.holder <> ours.holder, false) \
+        from replicator.feed f \
         join replicator.feed other on other.request_key = f.request_key and other.feed <> f.feed \
-            and other.requests_per_5_minutes <> f.requests_per_5_minutes \
         join replicator.lease l on l.feed = other.feed and l.expires_at > clock_timestamp() \
-        where f.feed = $1 order by other.feed";
+        left join replicator.lease ours on ours.feed = f.feed and ours.expires_at > clock_timestamp() \
+        where f.feed = $1 \
+            and (l.holder <> ours.holder or other.requests_per_5_minutes <> f.requests_per_5_minutes) \
+        order by other.feed";
 }
 
 /// A block of requests that are ours to send: the `n`th at `first_at + n * spacing`, counted from 0.
@@ -101,11 +104,11 @@ pub struct BudgetState {
     pub throttled: Option<(Timestamp, u64)>,
     /// The configured limit.
     pub limit: u32,
-    /// Feeds of the same key, led by somebody, with another limit.
+    /// Feeds of the same key that another process leads, or that have another limit.
     pub rivals: Vec<BudgetRival>,
 }
 
-/// A feed that shares the key and has another idea of its limit.
+/// A feed that shares the key and is another process' or has another idea of its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetRival {
     /// Which.
@@ -114,6 +117,8 @@ pub struct BudgetRival {
     pub holder: String,
     /// Its limit.
     pub limit: u32,
+    /// Whether that instance is another than the one that leads the feed asked about.
+    pub elsewhere: bool,
 }
 
 type StateRow = (f64, Option<Timestamp>, Option<Timestamp>, Option<i64>, i32);
@@ -188,12 +193,12 @@ impl Store {
             let mut unit = self.unit().await?;
             let state = sqlx::query_as(STATE).bind(feed.as_str()).bind(CLIMB_PER_HOUR);
             let state: Option<StateRow> = state.fetch_optional(unit.conn()).await?;
-            let rivals: Vec<(String, String, i32)> =
+            let rivals: Vec<(String, String, i32, bool)> =
                 sqlx::query_as(RIVALS).bind(feed.as_str()).fetch_all(unit.conn()).await?;
             unit.done();
             let Some((share, silent_until, throttled_at, spent, limit)) = state else { return Ok(None) };
-            let rivals = rivals.into_iter().map(|(feed, holder, limit)| {
-                Ok(BudgetRival { feed: text::feed(&feed)?, holder, limit: limit.cast_unsigned() })
+            let rivals = rivals.into_iter().map(|(feed, holder, limit, elsewhere)| {
+                Ok(BudgetRival { feed: text::feed(&feed)?, holder, limit: limit.cast_unsigned(), elsewhere })
             });
             Ok(Some(BudgetState {
                 share,

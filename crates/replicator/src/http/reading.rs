@@ -86,9 +86,7 @@ fn requests(budget: &BudgetState, now: Timestamp) -> Requests {
             "the feed refused after {spent} requests in 5 minutes, {share} % of the pace is used{why}"
         ));
     }
-    notes.extend(budget.rivals.iter().map(|BudgetRival { feed, holder, limit }| {
-        format!("feed {feed} of {holder} uses the same key with requests_per_5_minutes = {limit}")
-    }));
+    notes.extend(budget.rivals.iter().map(|rival| shared(rival, budget.limit)));
     Requests {
         per_5_minutes: budget.limit,
         share: budget.share,
@@ -97,6 +95,14 @@ fn requests(budget: &BudgetState, now: Timestamp) -> Requests {
         refused_after: budget.throttled.map(|(_, spent)| spent),
         notes,
     }
+}
+
+/// What is said of a feed that uses the same key.
+fn shared(rival: &BudgetRival, ours: u32) -> String {
+    let BudgetRival { feed, holder, limit, elsewhere } = rival;
+    let whose = if *elsewhere { format!(" of another process, {holder},") } else { String::new() };
+    let said = format!("feed {feed}{whose} uses the same key and shares its requests");
+    if *limit == ours { said } else { format!("{said}, with requests_per_5_minutes = {limit}") }
 }
 
 fn resource(

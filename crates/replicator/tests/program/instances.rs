@@ -1,6 +1,6 @@
 //! Two instances of one feed: one works, one stands by.
 
-use super::stage::Stage;
+use super::stage::{Daemon, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stand_by_takes_over_from_a_killed_leader() {
@@ -66,4 +66,27 @@ async fn a_leader_that_was_frozen_writes_nothing_after_another_took_over() {
     second.process.wait();
     frozen.process.wait_for("the lease is ours");
     stage.change_arrives("Seen by the first again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_daemon_that_uses_the_key_for_another_feed_is_noticed_by_both() {
+    let stage = Stage::new("instances_one_key", 10).await;
+    let mut first = stage.daemon();
+    stage.until_complete().await;
+    let settings = std::fs::read_to_string(stage.config()).unwrap();
+    let other = stage.config().with_file_name("other.toml");
+    std::fs::write(&other, settings.replace("[feeds.beaches", "[feeds.plains")).unwrap();
+    let mut command = super::process::program(["run"]);
+    command.arg("--config").arg(other);
+    let mut second = Daemon::start(command);
+    for daemon in [&mut second, &mut first] {
+        daemon.process.wait_for("a feed of another process uses the same key");
+    }
+    let shown = stage.run(&["status"]);
+    for feed in ["beaches", "plains"] {
+        let said = format!("requests: feed {feed} of another process, ");
+        assert!(shown.out.contains(&said), "{said:?} is not in {shown:?}");
+    }
+    let page = first.get("/").body;
+    assert!(page.contains("uses the same key and shares its requests"), "{page}");
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use spark_domain::plan::budget;
 use spark_fetcher::{Fetcher, PacerControl};
-use spark_store::Store;
+use spark_store::{BudgetRival, Store};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,9 @@ use crate::context::FeedContext;
 use crate::error::{JobError, chain};
 use crate::metrics::Metrics;
 use crate::settings::FeedSettings;
+
+/// How often it is looked who else uses the key.
+const LOOK_FOR_RIVALS: Duration = Duration::from_secs(10);
 
 /// Tells the other feeds of the process at once which key is silent: the row alone would not call back the slots
 /// that they hold already.
@@ -124,19 +127,44 @@ impl Keeper {
     }
 }
 
-/// Says which key the feed uses, and warns if others use it with another limit.
+/// Says which key the feed uses.
 pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
     let (key, limit) = (context.fetcher.budget_key(), context.settings.requests_per_5_minutes);
-    crate::persist!(context, context.store.note_request_key(&context.lease, &key, limit))?;
-    let state = crate::persist!(context, context.store.budget_state(context.feed()))?;
-    for rival in state.into_iter().flat_map(|state| state.rivals) {
-        tracing::warn!(
-            other = %rival.feed,
-            holder = rival.holder,
-            its_limit = rival.limit,
-            our_limit = limit,
-            "another feed uses the same key with another requests_per_5_minutes; give all feeds of a key the same"
-        );
+    crate::persist!(context, context.store.note_request_key(&context.lease, &key, limit))
+}
+
+/// Looks until a stop for who else uses the key: whoever started first must hear of the second, too.
+pub(crate) async fn look_for_rivals(context: Arc<FeedContext>) {
+    let mut known = Vec::new();
+    while !context.is_stopping() {
+        say_rivals(&context, &mut known).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_FOR_RIVALS) => {}
+            () = context.soft.cancelled() => return,
+            () = context.hard.cancelled() => return,
+        }
     }
-    Ok(())
+}
+
+/// Says who else uses the key, each once for as long as it stays so.
+pub(crate) async fn say_rivals(context: &FeedContext, known: &mut Vec<BudgetRival>) {
+    // What cannot be read now is looked for again.
+    let Ok(state) = context.store.budget_state(context.feed()).await else { return };
+    let rivals = state.map(|state| state.rivals).unwrap_or_default();
+    let our_limit = context.settings.requests_per_5_minutes;
+    for BudgetRival { feed, holder, limit, .. } in rivals.iter().filter(|rival| !known.contains(rival)) {
+        if *limit == our_limit {
+            tracing::info!(
+                other = %feed,
+                holder,
+                "a feed of another process uses the same key; the two share its requests"
+            );
+        } else {
+            tracing::warn!(
+                other = %feed, holder, its_limit = limit, our_limit,
+                "another feed uses the same key with another requests_per_5_minutes; give all feeds of a key the same"
+            );
+        }
+    }
+    *known = rivals;
 }

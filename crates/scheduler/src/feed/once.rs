@@ -6,7 +6,7 @@ use std::sync::Arc;
 use spark_domain::{Job, Resource};
 
 use super::run::{RunReport, run_to_its_end};
-use super::{Feed, heartbeat, lead, operator, register};
+use super::{Feed, budget, heartbeat, lead, operator, register};
 use crate::error::JobError;
 
 /// Why not even a run began.
@@ -44,6 +44,7 @@ pub(crate) async fn run(
     let beating = tokio::spawn(heartbeat::beat(Arc::clone(&context)));
     match register(&context).await {
         Ok(()) => {
+            budget::say_rivals(&context, &mut Vec::new()).await;
             for resource in operator::affected(&context, job, resource) {
                 if context.is_stopping() {
                     break;

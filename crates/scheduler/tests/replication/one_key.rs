@@ -132,3 +132,23 @@ async fn a_daemon_with_another_limit_for_the_same_key_is_noticed() {
         daemon.stopped().await;
     }
 }
+
+#[tokio::test]
+async fn a_daemon_with_the_same_limit_is_noticed_too_and_feeds_of_one_daemon_are_not() {
+    let world = World::of(20).await;
+    let (one, two, three) = (twin(&world, "one"), twin(&world, "two"), twin(&world, "three"));
+    let start = |feeds| Replicator::start(feeds, &world.store, &world.metrics, PAGE_ALLOWANCE).unwrap();
+    let (first, second) = (start(vec![one, two]), start(vec![three]));
+    let downloaded = "select count(*) = 3 and bool_and(initial_download_completed_at is not null) from replicator.resource";
+    world.until("all are downloaded", downloaded).await;
+    for (feed, rivals) in [("one", vec!["three"]), ("three", vec!["one", "two"])] {
+        let state = world.store.budget_state(&feed.parse().unwrap()).await.unwrap().unwrap();
+        let known: Vec<_> = state.rivals.iter().map(|rival| rival.feed.as_str()).collect();
+        assert_eq!(known, rivals, "of {feed}");
+        assert!(state.rivals.iter().all(|rival| rival.elsewhere), "{state:?}");
+    }
+    for daemon in [first, second] {
+        daemon.stop_gently();
+        daemon.stopped().await;
+    }
+}

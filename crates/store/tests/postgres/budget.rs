@@ -138,7 +138,7 @@ async fn what_was_granted_in_the_last_window_is_known_when_a_refusal_comes() {
 }
 
 #[tokio::test]
-async fn feeds_of_one_key_with_different_limits_know_of_each_other_while_somebody_leads_them() {
+async fn feeds_of_one_key_with_different_limits_or_leaders_know_of_each_other_while_somebody_leads_them() {
     let database = Database::migrated().await;
     let store = &database.store;
     let (beaches, plains) = (database.feed("beaches").await, database.feed("plains").await);
@@ -147,10 +147,20 @@ async fn feeds_of_one_key_with_different_limits_know_of_each_other_while_somebod
     store.note_request_key(&beaches, &key, 1_200).await.unwrap();
     store.note_request_key(&plains, &key, 1_200).await.unwrap();
     let rivals = async || store.budget_state(beaches.feed()).await.unwrap().unwrap().rivals;
-    assert!(rivals().await.is_empty(), "they agree");
+    assert!(rivals().await.is_empty(), "one process leads both, with one limit");
     store.note_request_key(&plains, &key, 4_000).await.unwrap();
     let known = rivals().await;
-    assert_eq!((known[0].feed.as_str(), known[0].limit), ("plains", 4_000));
+    assert_eq!((known[0].feed.as_str(), known[0].limit, known[0].elsewhere), ("plains", 4_000, false));
     store.release_lease(&plains).await.unwrap();
     assert!(rivals().await.is_empty(), "nobody leads the other");
+
+    // Another process, which agrees about the limit.
+    let taken = store.acquire_lease(plains.feed(), "another", LONG).await.unwrap().unwrap();
+    store.note_request_key(&taken, &key, 1_200).await.unwrap();
+    let known = rivals().await;
+    assert_eq!((known[0].holder.as_str(), known[0].limit, known[0].elsewhere), ("another", 1_200, true));
+    let theirs = store.budget_state(plains.feed()).await.unwrap().unwrap().rivals;
+    assert_eq!((theirs[0].feed.as_str(), theirs[0].elsewhere), ("beaches", true));
+    store.note_request_key(&taken, &[4; 32], 1_200).await.unwrap();
+    assert!(rivals().await.is_empty(), "the keys are two");
 }
