@@ -17,7 +17,7 @@ use crate::text::{self, micros};
 sql! {
     READ = "select generation, sealed, obtained_at, expires_at, claimed_by is not null, free_at, refused_reason, clock_timestamp() \
         from replicator.oauth_token where feed = $1";
-    LIVES = "select feed, obtained_at, expires_at from replicator.oauth_token order by feed";
+    LIVES = "select feed, obtained_at, expires_at, refused_reason from replicator.oauth_token order by feed";
     SIGN_IN = "insert into replicator.oauth_token as t (feed, generation, sealed, obtained_at, expires_at) \
         values ($1, 1, $2, clock_timestamp(), clock_timestamp() + $3 * interval '1 microsecond') \
         on conflict (feed) do update set generation = t.generation + 1, sealed = excluded.sealed, \
@@ -70,6 +70,8 @@ pub struct TokenLife {
     pub obtained_at: Timestamp,
     /// When the access token ends.
     pub expires_at: Timestamp,
+    /// Why it can never be refreshed.
+    pub refused: Option<String>,
 }
 
 /// What is known of a refresh that brought no pair.
@@ -104,11 +106,11 @@ impl Store {
     pub async fn oauth_token_lives(&self) -> Result<Vec<TokenLife>, Error> {
         self.observed("state", async {
             let mut unit = self.unit().await?;
-            let rows: Vec<(String, Timestamp, Timestamp)> =
+            let rows: Vec<(String, Timestamp, Timestamp, Option<String>)> =
                 sqlx::query_as(LIVES).fetch_all(unit.conn()).await?;
             unit.done();
-            let life = |(feed, obtained_at, expires_at): (String, _, _)| {
-                Ok(TokenLife { feed: text::feed(&feed)?, obtained_at, expires_at })
+            let life = |(feed, obtained_at, expires_at, refused): (String, _, _, _)| {
+                Ok(TokenLife { feed: text::feed(&feed)?, obtained_at, expires_at, refused })
             };
             rows.into_iter().map(life).collect()
         })

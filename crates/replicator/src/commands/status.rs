@@ -49,6 +49,9 @@ fn text(view: &View) -> String {
                 let _ = writeln!(out, "  {what} since {}: {}", since.at.format("%F %T UTC"), since.reason);
             }
         }
+        for note in &feed.notes {
+            let _ = writeln!(out, "  note: {note}");
+        }
         for note in feed.requests.iter().flat_map(|requests| &requests.notes) {
             let _ = writeln!(out, "  requests: {note}");
         }
@@ -107,6 +110,7 @@ mod tests {
             "requests: the feed refused after 311 requests",
             "without Room: the feature is off for this MLS (1505)",
             "blocked since",
+            "note: the access token cannot be refreshed and lasts until 2026-11-22 22:00:00 UTC",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }

@@ -6,6 +6,7 @@ use spark_domain::plan::budget::is_used_elsewhere;
 use spark_domain::{FeedName, Job, Timestamp};
 use spark_store::{
     BudgetRival, BudgetState, Error, ExpansionOff, Freshness, JobRun, OpenPlan, ResourceState, Store,
+    TokenLife,
 };
 
 use super::latest::Objective;
@@ -28,6 +29,7 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
     let freshness = store.freshness().await?;
     let runs = store.recent_runs(None, RUNS_READ).await?;
     view.plans = store.open_plans().await?.iter().map(plan).collect();
+    let tokens = store.oauth_token_lives().await?;
     let names: BTreeSet<&FeedName> =
         objectives.keys().chain(freshness.iter().map(|line| &line.feed)).collect();
     for name in names {
@@ -48,6 +50,11 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
             blocked: lines.iter().find_map(|line| line.blocked.as_ref()).map(|b| since(b.at, &b.reason)),
             paused: lines.iter().find_map(|line| line.paused.as_ref()).map(|p| since(p.at, &p.by)),
             clock_skew_seconds: state.and_then(|state| state.clock_skew_seconds),
+            notes: tokens
+                .iter()
+                .filter(|life| life.feed == *name)
+                .filter_map(|life| cannot_be_refreshed(life, view.read_at))
+                .collect(),
             requests: budget.as_ref().map(|budget| requests(budget, view.read_at)),
             relations_due: whole(queue.due),
             oldest_relation_due_at: queue.oldest_due_at,
@@ -74,6 +81,17 @@ pub(super) async fn read(store: &Store, objectives: &BTreeMap<FeedName, Objectiv
     view.runs.truncate(RUNS_SHOWN);
     view.judge(view.read_at);
     Ok(view)
+}
+
+/// What is said of a token that still works and has no successor. The reason names who is to do what.
+fn cannot_be_refreshed(life: &TokenLife, now: Timestamp) -> Option<String> {
+    let reason = life.refused.as_ref()?;
+    let at = life.expires_at.format("%F %T UTC");
+    Some(if life.expires_at > now {
+        format!("the access token cannot be refreshed and lasts until {at}; after that {reason}")
+    } else {
+        format!("the access token could not be refreshed and ended at {at}: {reason}")
+    })
 }
 
 /// How the key stands. A refusal is news for as long as it slows the key down.

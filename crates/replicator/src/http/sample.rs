@@ -77,6 +77,11 @@ pub(crate) fn broken() -> View {
         refused_after: Some(311),
         notes: vec!["the feed refused after 311 requests in 5 minutes, 70 % of the pace is used".to_owned()],
     });
+    view.feeds[0].notes = vec![
+        "the access token cannot be refreshed and lasts until 2026-11-22 22:00:00 UTC; after that feed beaches is \
+         signed out: invalid_grant; run `spark-replicator auth login beaches`"
+            .to_owned(),
+    ];
     view.feeds[0].events_unread = 37;
     view.feeds[0].oldest_event_received_at = Some(ago(now, 3_000));
     view.feeds[1].blocked = since(5_400, "the token was refused twice (401, code 1020)");
@@ -142,6 +147,7 @@ fn feed(now: Timestamp, name: &str) -> Feed {
         blocked: None,
         paused: None,
         clock_skew_seconds: Some(0.4),
+        notes: Vec::new(),
         requests: None,
         relations_due: 0,
         oldest_relation_due_at: None,

@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     pub(crate) blocked: Option<Since>,
     pub(crate) paused: Option<Since>,
     pub(crate) clock_skew_seconds: Option<f64>,
+    /// What needs a person before it becomes a standing, in words.
+    pub(crate) notes: Vec<String>,
     /// How its key stands; none before its first request.
     pub(crate) requests: Option<Requests>,
     /// Sets of media and other relations that wait to be fetched.

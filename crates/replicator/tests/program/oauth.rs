@@ -141,6 +141,52 @@ async fn a_person_pastes_an_address_the_daemon_beside_begins_and_the_next_one_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_that_is_refused_is_seen_while_the_access_token_still_works() {
+    let stage = signed_out("oauth_refused_early", 1).await;
+    let mut daemon = stage.daemon();
+    daemon.until("the feed is blocked", |status| !status["feeds"][0]["blocked"].is_null());
+    let mut login = Login::start(&stage, &[]);
+    login.paste(&login.agree());
+    assert_eq!(login.end().0, Some(0));
+    stage.until_complete().await;
+    daemon.process.signal("TERM");
+    assert_eq!(daemon.process.wait(), Some(0));
+    assert!(!stage.run(&["status"]).out.contains("note:"), "a fresh token is no news");
+
+    // Fourteen of its twenty-four hours pass.
+    let age = "with aged as (update replicator.oauth_token set obtained_at = obtained_at - interval '14 hours', \
+               expires_at = expires_at - interval '14 hours' returning 1) select count(*) from aged";
+    assert_eq!(stage.ask::<i64>(age).await, 1);
+    stage.simulator.oauth().revoke_refresh_tokens();
+    let mut daemon = stage.daemon();
+    daemon.process.wait_for("the access token cannot be refreshed any more");
+    let noted = |status: &serde_json::Value| status["feeds"][0]["notes"][0].is_string();
+    let status = daemon.until("the status says so", noted);
+    let note = status["feeds"][0]["notes"][0].as_str().unwrap();
+    for part in
+        ["cannot be refreshed and lasts until 20", "invalid_grant", "`spark-replicator auth login beaches`"]
+    {
+        assert!(note.contains(part), "{part:?} is not in {note}");
+    }
+    assert!(status["feeds"][0]["blocked"].is_null(), "the access token still works: {status:#}");
+    let (page, shown) = (daemon.get("/").body, stage.run(&["status"]).out);
+    assert!(page.contains("cannot be refreshed and lasts until"), "{page}");
+    assert!(shown.contains("note: the access token cannot be refreshed and lasts until"), "{shown}");
+    stage.change_arrives("Seen with the old access token").await;
+
+    // Whoever starts now says it too.
+    daemon.process.signal("TERM");
+    assert_eq!(daemon.process.wait(), Some(0));
+    let mut next = stage.daemon();
+    let said = next.process.wait_for("the access token could not be refreshed in time");
+    assert!(said.contains("invalid_grant") && said.contains("lasts_until"), "{said}");
+    let mut login = Login::start(&stage, &[]);
+    login.paste(&login.agree());
+    assert_eq!(login.end().0, Some(0));
+    next.until("the note is gone", |status| !noted(status));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_comes_back_to_this_machine_is_caught_and_no_other() {
     let port = free_port();
     let stage = signed_out("oauth_caught", port).await;

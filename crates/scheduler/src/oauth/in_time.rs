@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use spark_domain::Timestamp;
 use spark_fetcher::{KeeperError, TokenKeeper, TokenSource};
 
 use crate::context::FeedContext;
@@ -28,9 +29,14 @@ pub(crate) async fn refresh_in_time(context: Arc<FeedContext>) {
                 said = None;
                 wait
             }
-            Err(problem) => {
+            Err(Late { problem, lasts_until }) => {
                 if said.as_ref() != Some(&problem) {
-                    tracing::warn!(error = problem, "the access token could not be refreshed in time");
+                    let lasts_until = lasts_until.map(|at| at.to_rfc3339());
+                    tracing::warn!(
+                        error = problem,
+                        lasts_until,
+                        "the access token could not be refreshed in time"
+                    );
                 }
                 said = Some(problem);
                 SELDOM
@@ -44,14 +50,25 @@ pub(crate) async fn refresh_in_time(context: Arc<FeedContext>) {
     }
 }
 
+/// Why there is no new token, and when the old one ends, if that is known.
+struct Late {
+    problem: String,
+    lasts_until: Option<Timestamp>,
+}
+
 /// Refreshes if it is time; how long until the next look.
-async fn look(context: &FeedContext, keeper: &dyn TokenKeeper, share: f64) -> Result<Duration, String> {
+async fn look(context: &FeedContext, keeper: &dyn TokenKeeper, share: f64) -> Result<Duration, Late> {
     let stored = crate::persist!(context, context.store.oauth_token(context.feed()));
     let stored = match stored {
-        Ok(Some(stored)) if stored.refused.is_none() => stored,
-        Ok(_) | Err(JobError::Cancelled | JobError::LeaseLost) => return Ok(SELDOM),
-        Err(error) => return Err(chain(&error)),
+        Ok(Some(stored)) => stored,
+        Ok(None) | Err(JobError::Cancelled | JobError::LeaseLost) => return Ok(SELDOM),
+        Err(error) => return Err(Late { problem: chain(&error), lasts_until: None }),
     };
+    let late = |problem| Late { problem, lasts_until: Some(stored.expires_at) };
+    // Whoever was refused said so; whoever starts later must say it too, while there is time to sign in.
+    if let Some(refused) = stored.refused {
+        return Err(late(refused));
+    }
     let life = (stored.expires_at - stored.obtained_at).to_std().unwrap_or_default();
     let age = (stored.now - stored.obtained_at).to_std().unwrap_or_default();
     let left = life.mul_f64(share).saturating_sub(age);
@@ -59,7 +76,7 @@ async fn look(context: &FeedContext, keeper: &dyn TokenKeeper, share: f64) -> Re
         return Ok(left);
     }
     match keeper.renew(stored.generation).await {
-        Ok(_) => context.fetcher.reload_token().await.map(|_| OFTEN).map_err(|error| error.to_string()),
-        Err(KeeperError::Away { problem, .. } | KeeperError::SignedOut(problem)) => Err(problem),
+        Ok(_) => context.fetcher.reload_token().await.map(|_| OFTEN).map_err(|error| late(error.to_string())),
+        Err(KeeperError::Away { problem, .. } | KeeperError::SignedOut(problem)) => Err(late(problem)),
     }
 }

@@ -9,7 +9,8 @@ use super::{ago, grouped, plural};
 /// How many things need a person, beside lateness.
 pub(super) fn count(view: &View) -> usize {
     let blocked = view.feeds.iter().filter(|feed| feed.blocked.is_some()).count();
-    blocked + waiting(view).count() + usize::from(!view.quarantine.is_empty())
+    let noted = view.feeds.iter().map(|feed| feed.notes.len()).sum::<usize>();
+    blocked + noted + waiting(view).count() + usize::from(!view.quarantine.is_empty())
 }
 
 /// The boxes above everything else.
@@ -28,9 +29,15 @@ pub(super) fn list(view: &View, now: Timestamp) -> Markup {
                     b { "Feed " (feed.feed) " is blocked" } " " span class="soft" { (ago(blocked.at, now)) }
                     p { (blocked.reason) }
                     p class="soft" {
-                        "Put a valid token into its token file; it is tried again within 15 minutes, or at once "
-                        "after a restart. The data stays as it is."
+                        "Put a valid token into its token file, or sign in: it is tried within seconds. The one that "
+                        "was refused is tried again every 15 minutes. The data stays as it is."
                     }
+                }
+            }
+            @for note in &feed.notes {
+                section class="attention note" {
+                    b { "Feed " (feed.feed) " needs somebody" }
+                    p { (note) }
                 }
             }
         }
