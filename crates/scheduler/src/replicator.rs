@@ -71,6 +71,8 @@ impl Replicator {
         let allowance = Allowance::new(page_allowance);
         let instance = feed::instance_name();
         let silences = Silences::new();
+        let signed_in = feeds.iter().filter(|settings| settings.oauth.is_some());
+        let signed_in = signed_in.map(|settings| settings.feed().clone()).collect();
         let mut fetchers = Vec::new();
         for settings in feeds {
             let (feed, keeper) =
@@ -83,7 +85,7 @@ impl Replicator {
             });
         }
         let ticks = Arc::new(AtomicU64::new(0));
-        tasks.spawn(gauges::refresh(store.clone(), Arc::clone(metrics), soft.clone()));
+        tasks.spawn(gauges::refresh(store.clone(), Arc::clone(metrics), signed_in, soft.clone()));
         tasks.spawn(tick(Arc::clone(&ticks), soft.clone()));
         tasks.close();
         Ok(Self { soft, hard, tasks, ticks, fetchers })

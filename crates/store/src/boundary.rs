@@ -81,6 +81,7 @@ boundaries! {
     ReleaseOauthRefresh = "release_oauth_refresh",
     RotateOauthToken = "rotate_oauth_token",
     RefuseOauthToken = "refuse_oauth_token",
+    ForgetOauthToken = "forget_oauth_token",
     SubmitRequest = "submit_request",
     TakeRequests = "take_requests",
     FinishRequest = "finish_request",

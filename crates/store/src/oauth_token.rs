@@ -12,6 +12,7 @@ use spark_domain::{FeedName, Timestamp};
 use crate::boundary::{Boundary, durable};
 use crate::connection::Store;
 use crate::error::Error;
+use crate::lease::Lease;
 use crate::text::{self, micros};
 
 sql! {
@@ -38,6 +39,9 @@ sql! {
         where feed = $1 and generation = $2 returning generation";
     REFUSE = "update replicator.oauth_token set refused_at = clock_timestamp(), refused_reason = $3, free_at = null \
         where feed = $1 and generation = $2 and refused_at is null";
+    FORGET = "delete from replicator.oauth_token where feed = $1 \
+        and (expires_at <= clock_timestamp() or refused_at is not null) \
+        and coalesce(free_at <= clock_timestamp(), true)";
 }
 
 /// A feed's pair of tokens as it is kept.
@@ -186,6 +190,19 @@ impl Store {
             let next = durable(Boundary::RotateOauthToken, rotate.fetch_optional(unit.conn())).await?;
             unit.done();
             Ok(next)
+        })
+        .await
+    }
+
+    /// Forgets the pair of a feed that has no use for it, once its access token has ended or can have no successor;
+    /// whether there was one. Until then an instance that does sign in may need it.
+    pub async fn forget_oauth_token(&self, lease: &Lease) -> Result<bool, Error> {
+        self.observed("state", async {
+            let mut writing = self.begin_write(lease).await?;
+            let forget = sqlx::query(FORGET).bind(lease.feed().as_str());
+            let forgotten = forget.execute(writing.conn()).await?.rows_affected();
+            writing.commit(Boundary::ForgetOauthToken).await?;
+            Ok(forgotten > 0)
         })
         .await
     }

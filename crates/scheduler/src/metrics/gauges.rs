@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::GaugeVec;
-use spark_domain::Timestamp;
+use spark_domain::{FeedName, Timestamp};
 use spark_store::{Freshness, Store};
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +15,16 @@ use crate::error::chain;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Refreshes until told to stop. While Postgres is away the clocks keep their last value, which is the truth.
-pub(crate) async fn refresh(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
+/// `signed_in` are the feeds that this process is configured to sign in to: what else has tokens at rest is no news.
+pub(crate) async fn refresh(
+    store: Store,
+    metrics: Arc<Metrics>,
+    signed_in: Vec<FeedName>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         tokio::select! {
-            () = once(&store, &metrics) => {}
+            () = once(&store, &metrics, &signed_in) => {}
             () = stop.cancelled() => return,
         }
         tokio::select! {
@@ -28,7 +34,7 @@ pub(crate) async fn refresh(store: Store, metrics: Arc<Metrics>, stop: Cancellat
     }
 }
 
-async fn once(store: &Store, metrics: &Metrics) {
+async fn once(store: &Store, metrics: &Metrics, signed_in: &[FeedName]) {
     let pool = store.pool_state();
     let gauges = &metrics.gauges;
     gauges.db_pool.with_label_values(&["idle"]).set(pool.idle.into());
@@ -43,7 +49,7 @@ async fn once(store: &Store, metrics: &Metrics) {
             for feed in rows.iter().map(|row| &row.feed).collect::<std::collections::BTreeSet<_>>() {
                 queue(store, metrics, feed).await;
             }
-            tokens(store, metrics).await;
+            tokens(store, metrics, signed_in).await;
         }
         Err(error) => {
             gauges.db_up.set(0.0);
@@ -77,15 +83,17 @@ fn clocks(metrics: &Metrics, row: &Freshness) {
     }
 }
 
-async fn tokens(store: &Store, metrics: &Metrics) {
-    for life in store.oauth_token_lives().await.unwrap_or_default() {
-        let feed = [life.feed.as_str()];
-        moment(&metrics.gauges.token_obtained, &feed, Some(life.obtained_at));
-        moment(&metrics.gauges.token_expiry, &feed, Some(life.expires_at));
+async fn tokens(store: &Store, metrics: &Metrics, signed_in: &[FeedName]) {
+    let Ok(lives) = store.oauth_token_lives().await else { return };
+    for feed in signed_in {
+        let life = lives.iter().find(|life| life.feed == *feed);
+        let feed = [feed.as_str()];
+        moment(&metrics.gauges.token_obtained, &feed, life.map(|life| life.obtained_at));
+        moment(&metrics.gauges.token_expiry, &feed, life.map(|life| life.expires_at));
     }
 }
 
-async fn queue(store: &Store, metrics: &Metrics, feed: &spark_domain::FeedName) {
+async fn queue(store: &Store, metrics: &Metrics, feed: &FeedName) {
     let gauges = &metrics.gauges;
     if let Ok(queue) = store.relation_queue(feed).await {
         amount(&gauges.media_queue, &[feed.as_str()], Some(queue.due));

@@ -18,9 +18,14 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// Feeds that were signed in to at once need not refresh at once: up to this share of a life later than half.
 const JITTER: f64 = 0.05;
 
+/// How often a feed without a sign-in is looked at for the tokens of an earlier one.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+
 /// Refreshes until a stop. What fails is tried again while the old token lives on; requests meet the rest.
 pub(crate) async fn refresh_in_time(context: Arc<FeedContext>) {
-    let TokenSource::Kept(keeper) = &context.settings.fetcher.token else { return };
+    let TokenSource::Kept(keeper) = &context.settings.fetcher.token else {
+        return forget_earlier(&context).await;
+    };
     let share = 0.5 + JITTER * fastrand::f64();
     let mut said = None;
     loop {
@@ -44,6 +49,27 @@ pub(crate) async fn refresh_in_time(context: Arc<FeedContext>) {
         };
         tokio::select! {
             () = tokio::time::sleep(wait.clamp(OFTEN, SELDOM)) => {}
+            () = context.soft.cancelled() => return,
+            () = context.hard.cancelled() => return,
+        }
+    }
+}
+
+/// A feed that is not signed in to (any more) leaves no refresh token at rest. One that still works is left alone:
+/// whoever changes the configuration of one instance after the other may need it a moment later.
+async fn forget_earlier(context: &FeedContext) {
+    loop {
+        match crate::persist!(context, context.store.forget_oauth_token(&context.lease)) {
+            Ok(true) => tracing::warn!(
+                "the tokens of an earlier sign-in are deleted: the feed is configured without [feeds.NAME.oauth]"
+            ),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "the tokens of an earlier sign-in stay for now");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FORGET_EVERY) => {}
             () = context.soft.cancelled() => return,
             () = context.hard.cancelled() => return,
         }

@@ -303,3 +303,53 @@ async fn a_daemon_that_nobody_signed_in_for_stands_blocked_and_begins_by_itself_
     daemon.stopped().await;
     assert!(!world.ask::<bool>("select blocked_at is not null from replicator.feed").await);
 }
+
+/// A feed that was signed in to once, and has a token in its configuration now.
+async fn signed_in_once() -> World {
+    let mut world = signed_in(5).await;
+    world.settings.oauth = None;
+    world.settings.fetcher.token = TokenSource::Text(world.simulator.token().into());
+    world
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_feed_that_is_not_signed_in_to_any_more_go_when_they_are_good_for_nobody() {
+    let world = signed_in_once().await;
+    let daemon = world.daemon();
+    world.until_downloaded(world.settings.resources.len()).await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+    // A second instance with the former configuration might need them.
+    assert_eq!(world.ask::<i64>(GENERATION).await, 1);
+    world.execute(AGE).await;
+    world.execute(AGE).await;
+    let daemon = world.daemon();
+    world.until("the old pair is gone", "select count(*) = 0 from replicator.oauth_token").await;
+    daemon.stop_gently();
+    daemon.stopped().await;
+}
+
+#[tokio::test]
+async fn only_feeds_that_are_signed_in_to_show_when_their_tokens_end() {
+    let world = signed_in(5).await;
+    // The row of a feed that left the configuration; it is read before that of ours.
+    world
+        .execute(
+            "insert into replicator.oauth_token (feed, generation, sealed, obtained_at, expires_at) \
+             select 'abandoned', generation, sealed, obtained_at, expires_at from replicator.oauth_token",
+        )
+        .await;
+    let daemon = world.daemon();
+    let shows = |feed: &str| {
+        let series = format!("spark_replicator_oauth_token_expiry_timestamp_seconds{{feed=\"{feed}\"}}");
+        world.metrics.render().unwrap().contains(&series)
+    };
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !shows("beaches") {
+        assert!(tokio::time::Instant::now() < end, "the end of the token is not shown");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!shows("abandoned"), "an alert about it would never end");
+    daemon.stop_gently();
+    daemon.stopped().await;
+}

@@ -111,3 +111,21 @@ async fn a_pair_that_comes_after_a_new_sign_in_does_not_replace_it() {
     let stored = pair(&database).await;
     assert_eq!((stored.sealed.as_slice(), stored.refused), (&b"anew"[..], None));
 }
+
+#[tokio::test]
+async fn a_pair_is_forgotten_only_by_the_leader_and_when_it_is_good_for_nobody() {
+    let database = signed_in().await;
+    let (store, lease) = (&database.store, database.feed("beaches").await);
+    assert!(!store.forget_oauth_token(&lease).await.unwrap(), "its access token still works");
+    database.run("update replicator.oauth_token set expires_at = now() - interval '1 second'").await;
+    store.claim_oauth_refresh(lease.feed(), 1, "somebody", LONG).await.unwrap();
+    assert!(!store.forget_oauth_token(&lease).await.unwrap(), "somebody refreshes it right now");
+    store.release_oauth_refresh(lease.feed(), 1, "somebody", Duration::ZERO, Spent::No).await.unwrap();
+    assert!(store.forget_oauth_token(&lease).await.unwrap());
+    assert!(!store.forget_oauth_token(&lease).await.unwrap(), "there is nothing left");
+
+    store.sign_in(lease.feed(), b"anew", DAY).await.unwrap();
+    store.refuse_oauth_token(lease.feed(), 1, "invalid_grant").await.unwrap();
+    store.release_lease(&lease).await.unwrap();
+    assert!(store.forget_oauth_token(&lease).await.unwrap_err().is_lease_lost());
+}

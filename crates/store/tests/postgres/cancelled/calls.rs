@@ -166,6 +166,7 @@ calls! {
         release_oauth_refresh(at.feed(), 1, "bob", LONG, Spent::No);
         rotate_oauth_token(at.feed(), 1, b"sealed", LONG);
         refuse_oauth_token(at.feed(), 1, "invalid_grant");
+        forget_oauth_token(&at.lease);
         submit_request(at.feed(), &RequestKind::Resume, "ann");
         take_requests(&at.lease, &[]);
         finish_request(&at.lease, at.request, true, "done");
