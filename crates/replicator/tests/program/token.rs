@@ -61,6 +61,21 @@ async fn a_new_token_ends_a_block_also_if_a_hangup_or_a_new_process_read_it_firs
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_budget_that_is_shown_is_that_of_the_token_in_use() {
+    let stage = Stage::new("token_budget", 10).await;
+    let daemon = stage.daemon();
+    stage.until_complete().await;
+    let slow = "with slow as (update replicator.request_budget set share = 0.5, share_at = clock_timestamp() \
+                returning 1) select count(*) from slow";
+    assert_eq!(stage.ask::<i64>(slow).await, 1);
+    let share = |status: &serde_json::Value| status["feeds"][0]["requests"]["share"].as_f64();
+    daemon.until("the old key's share is shown", |status| share(status).is_some_and(|share| share < 0.6));
+    stage.write_token(NEW);
+    stage.simulator.set_token(NEW);
+    daemon.until("the new key's share is shown", |status| share(status) == Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_has_the_token_files_read_again_and_ends_nothing() {
     let stage = Stage::new("token_hangup", 30).await;
     let mut daemon = stage.daemon();

@@ -20,8 +20,8 @@ use crate::error::{JobError, chain};
 use crate::metrics::Metrics;
 use crate::settings::FeedSettings;
 
-/// How often it is looked who else uses the key.
-const LOOK_FOR_RIVALS: Duration = Duration::from_secs(10);
+/// How often it is looked which key is used, and who else uses it.
+const LOOK_AT_KEY: Duration = Duration::from_secs(10);
 
 /// Tells the other feeds of the process at once which key is silent: the row alone would not call back the slots
 /// that they hold already.
@@ -133,13 +133,21 @@ pub(crate) async fn register(context: &FeedContext) -> Result<(), JobError> {
     crate::persist!(context, context.store.note_request_key(&context.lease, &key, limit))
 }
 
-/// Looks until a stop for who else uses the key: whoever started first must hear of the second, too.
-pub(crate) async fn look_for_rivals(context: Arc<FeedContext>) {
-    let mut known = Vec::new();
+/// Looks until a stop at the key, which changes with the token's file, and for who else uses it: whoever started
+/// first must hear of the second, too.
+pub(crate) async fn look_at_key(context: Arc<FeedContext>) {
+    let (mut noted, mut known) = (None, Vec::new());
     while !context.is_stopping() {
+        let key = context.fetcher.budget_key();
+        if noted != Some(key) {
+            match register(&context).await {
+                Ok(()) => noted = Some(key),
+                Err(error) => tracing::debug!(error = chain(&error), "the key could not be noted"),
+            }
+        }
         say_rivals(&context, &mut known).await;
         tokio::select! {
-            () = tokio::time::sleep(LOOK_FOR_RIVALS) => {}
+            () = tokio::time::sleep(LOOK_AT_KEY) => {}
             () = context.soft.cancelled() => return,
             () = context.hard.cancelled() => return,
         }

@@ -117,7 +117,7 @@ async fn serve(context: &Arc<FeedContext>) -> Result<(), JobError> {
     let triggers = start_triggers(context).await;
     tasks.spawn(operator::serve_requests(Arc::clone(context)));
     tasks.spawn(refusals::probe_while_blocked(Arc::clone(context)));
-    tasks.spawn(budget::look_for_rivals(Arc::clone(context)));
+    tasks.spawn(budget::look_at_key(Arc::clone(context)));
     tasks.spawn(oauth::refresh_in_time(Arc::clone(context)));
     tasks.spawn(events::read_what_they_name(Arc::clone(context)));
     for resource in &context.settings.resources {
