@@ -13,9 +13,15 @@ use crate::lease::Lease;
 use crate::text;
 
 sql! {
-    // A statement of its own for the bound: what a delivery brings must not be seen by its own count.
-    RECEIVE = "with inbox as ( \
-            select count(*) < $5 as has_room from (select from replicator.event where feed = $1 limit $5) as waiting), \
+    // A statement of its own for the bound: what a delivery brings must not be seen by its own count. What is unread
+    // is due, and so found by the index of what is due; keys that wait already take no room.
+    RECEIVE = "with inbox as (select ( \
+            (select count(*) from (select from replicator.event where feed = $1 and resource = any($6) \
+                and due_at <= statement_timestamp() and readings = 0 limit $5) as unread) < $5 \
+            and (select count(*) from (select from replicator.event where feed = $1 limit $7) as waiting) < $7) \
+            or not exists (select from unnest($2::text[], $3::text[]) as named (resource, key) \
+                where not exists (select from replicator.event as known where known.feed = $1 \
+                    and known.resource = named.resource and known.key = named.key)) as has_room), \
         received as ( \
             insert into replicator.event as known (feed, resource, key, sequence) \
             select $1, named.resource, named.key, max(named.sequence) \
@@ -46,6 +52,9 @@ sql! {
             and settled.again_at is not null";
     QUEUE = "select count(*), min(received_at) from replicator.event where feed = $1 and readings = 0";
 }
+
+/// How many rows an inbox may have for each key that may be unread: what was read once waits out the cache window.
+const ROWS_PER_UNREAD: i64 = 4;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +100,9 @@ pub struct EventQueue {
 }
 
 impl Store {
-    /// Writes a delivery down, unless `most` keys of the feed wait already. An event whose sequence is not newer
-    /// than what is known of its key is a repetition.
+    /// Writes a delivery down, unless it names new keys and `most` of the feed are unread already, or some times as
+    /// many wait for either reading. An event whose sequence is not newer than what is known of its key is a
+    /// repetition.
     pub async fn receive_events(
         &self,
         feed: &FeedName,
@@ -107,6 +117,8 @@ impl Store {
                 .bind(events.iter().map(|event| event.key.as_str()).collect::<Vec<_>>())
                 .bind(events.iter().map(|event| event.sequence).collect::<Vec<_>>())
                 .bind(most)
+                .bind(Resource::ALL.map(Resource::as_str).to_vec())
+                .bind(most.saturating_mul(ROWS_PER_UNREAD))
                 .fetch_one(writing.conn())
                 .await?;
             writing.commit(Boundary::ReceiveEvents).await?;

@@ -50,8 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest that an answer may take, whatever happens.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Keys of a feed that may wait. What is beyond, the next update brings.
-const MOST_WAITING: i64 = 50_000;
+/// Keys of a feed that may wait to be read. What is beyond, the next update brings.
+const MOST_UNREAD: i64 = 50_000;
 
 /// When a sender that was turned away may come again.
 const COME_AGAIN: &str = "30";
@@ -117,7 +117,7 @@ impl Receiver {
         if events.is_empty() {
             return Ok(0);
         }
-        match self.store.receive_events(feed, events, MOST_WAITING).await {
+        match self.store.receive_events(feed, events, MOST_UNREAD).await {
             Ok(Receipt::Kept { keys }) => Ok(keys),
             Ok(Receipt::Full) => Err(Delivered::Full),
             Err(error) => {

@@ -111,14 +111,18 @@ async fn while_too_much_waits_senders_are_told_when_to_come_again() {
     let stage = delivering("webhook_port_full", 10).await;
     let (daemon, address) = start(&stage);
     stage.until_complete().await;
-    let fill = "insert into replicator.event (feed, resource, key, due_at) \
-                select 'beaches', 'Property', n::text, now() + interval '1 hour' from generate_series(1, 50000) n";
+    // So that nobody reads them; a round that is under way may take a few.
+    assert_eq!(stage.run(&["pause", "beaches"]).code, Some(0));
+    stage.until("the feed rests", "select paused_at is not null from replicator.feed").await;
+    let fill = "insert into replicator.event (feed, resource, key) \
+                select 'beaches', 'Property', 'w' || n from generate_series(1, 52000) n";
     sqlx::query(fill).execute(&mut stage.connection().await).await.unwrap();
     let answer = ask(address, "POST", "/webhooks/beaches", &signed(GOOD), GOOD.as_bytes());
     assert!(answer.starts_with("http/1.1 503 ") && answer.contains("retry-after: 30"), "{answer}");
-    assert_eq!(events(&stage).await, 50_000);
+    let others = "select count(*) from replicator.event where key not like 'w%'";
+    assert_eq!(stage.ask::<i64>(others).await, 0, "it was written down nevertheless");
     daemon.metrics_with("webhook_deliveries_total{feed=\"beaches\",result=\"full\"} 1");
-    daemon.until("the page tells", |status| status["feeds"][0]["events_unread"] == 50_000);
+    daemon.until("the page tells", |status| status["feeds"][0]["events_unread"].as_u64() >= Some(50_000));
     sqlx::query("delete from replicator.event").execute(&mut stage.connection().await).await.unwrap();
     let answer = ask(address, "POST", "/webhooks/beaches", &signed(GOOD), GOOD.as_bytes());
     assert!(answer.starts_with("http/1.1 200 "), "{answer}");

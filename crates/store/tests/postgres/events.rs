@@ -94,6 +94,31 @@ async fn an_inbox_is_bounded_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_second_reading_takes_the_room_of_nothing_unread() {
+    let bench = Bench::new().await;
+    let (store, feed) = (bench.store(), bench.lease.feed());
+    let receive = async |names: &[&str], sequence| {
+        let events: Vec<_> = names.iter().map(|name| event(R, name, sequence)).collect();
+        store.receive_events(feed, &events, 2).await.unwrap()
+    };
+    // A mass edit: much more than the room is read, and waits out the cache window.
+    for names in [["a", "b"], ["c", "d"], ["e", "f"]] {
+        assert_eq!(receive(&names, 1).await, Receipt::Kept { keys: 2 }, "{names:?}");
+        settle(&bench, &store.due_events(feed, ROOM).await.unwrap(), true).await;
+    }
+    assert_eq!(receive(&["g", "h"], 1).await, Receipt::Kept { keys: 2 });
+    assert_eq!(receive(&["i"], 1).await, Receipt::Full, "two are unread");
+    assert_eq!(receive(&["g", "a"], 2).await, Receipt::Kept { keys: 2 }, "it names no new key");
+    assert_eq!(receive(&["h", "i"], 2).await, Receipt::Full);
+    assert_eq!(receive(&["h"], 2).await, Receipt::Kept { keys: 1 }, "what was turned away left a trace");
+    // For ever it must not grow either.
+    settle(&bench, &store.due_events(feed, ROOM).await.unwrap(), true).await;
+    assert_eq!(store.event_queue(feed).await.unwrap().unread, 0);
+    assert_eq!(receive(&["i"], 1).await, Receipt::Full, "eight wait for their second reading");
+    assert_eq!(receive(&["b"], 2).await, Receipt::Kept { keys: 1 });
+}
+
+#[tokio::test]
 async fn a_delivery_finds_a_connection_although_every_other_is_at_work() {
     let bench = Bench::new().await;
     let (store, feed) = (bench.store(), bench.lease.feed());
