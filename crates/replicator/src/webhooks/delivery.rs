@@ -1,10 +1,14 @@
 //! What a delivery says: one RESO EntityEvent, or several as `value`.
 //!
 //! Much of it is read as it comes, since nobody outside knows how a sender spells it: a sequence under either name,
-//! as a number or a text. One event that cannot be read does not cost the others; polling finds what it meant.
+//! as a number or a text. One event that cannot be read does not cost the others; polling finds what it meant. Events
+//! are taken one by one as the body is read, so that too many of them are never held.
+
+use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use spark_domain::{EntityEvent, RecordKey, Resource};
 
 /// Events of one delivery; a body of the largest size has room for more.
@@ -30,9 +34,27 @@ pub(super) enum Unfit {
     TooMany,
 }
 
+/// A delivery while it is read.
+#[derive(Default)]
+struct Reading {
+    delivery: Delivery,
+    count: usize,
+    /// Whether there was a list at all.
+    is_batch: bool,
+}
+
+/// The body: an object, whose list is taken as it comes.
+struct Body<'r>(&'r mut Reading);
+
+/// Its list.
+struct List<'r>(&'r mut Reading);
+
 #[derive(Deserialize)]
-struct Batch {
-    value: Option<Vec<Event>>,
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Member {
+    Value,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -76,19 +98,19 @@ impl Scalar {
 impl Delivery {
     /// Reads a body.
     pub(super) fn read(body: &[u8]) -> Result<Self, Unfit> {
-        let batch: Batch = serde_json::from_slice(body).map_err(|_| Unfit::Malformed)?;
-        let events = match batch.value {
-            Some(events) => events,
-            None => vec![serde_json::from_slice(body).map_err(|_| Unfit::Malformed)?],
-        };
-        if events.len() > MOST_EVENTS {
+        // A letter that is none costs the text that it stands in.
+        let body = String::from_utf8_lossy(body);
+        let mut reading = Reading::default();
+        let mut source = serde_json::Deserializer::from_str(&body);
+        let read = Body(&mut reading).deserialize(&mut source).and_then(|()| source.end());
+        if reading.count > MOST_EVENTS {
             return Err(Unfit::TooMany);
         }
-        let count = events.len();
-        let mut delivery = Self::default();
-        for event in events {
-            delivery.take(event);
+        read.map_err(|_| Unfit::Malformed)?;
+        if !reading.is_batch {
+            reading.take(&body);
         }
+        let Reading { delivery, count, .. } = reading;
         // Nothing of it makes sense: it is told, so that somebody looks.
         if count > 0 && delivery.unreadable == count { Err(Unfit::Malformed) } else { Ok(delivery) }
     }
@@ -104,6 +126,75 @@ impl Delivery {
             },
             _ => self.unreadable += 1,
         }
+    }
+}
+
+impl Reading {
+    /// Takes what should be an event.
+    fn take(&mut self, text: &str) {
+        self.count += 1;
+        match serde_json::from_str(text) {
+            Ok(event) => self.delivery.take(event),
+            Err(_) => self.delivery.unreadable += 1,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Body<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        source.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Body<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event, or a list of them as `value`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(member) = members.next_key()? {
+            match member {
+                Member::Value => members.next_value_seed(List(&mut *self.0))?,
+                Member::Other => _ = members.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MOST_EVENTS} events")
+    }
+
+    /// A sender that fills in all members has one event and no list.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.0.is_batch = true;
+        while let Some(event) = list.next_element::<&RawValue>()? {
+            self.0.take(event.get());
+            if self.0.count > MOST_EVENTS {
+                return Err(A::Error::custom("too many events"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -150,6 +241,23 @@ mod tests {
         );
         let events = vec![event(Resource::Property, "a", None)];
         assert_eq!(read, Ok(Delivery { events, foreign: 1, unreadable: 4 }));
+        let good = r#"{"ResourceName":"Property","ResourceRecordKey":"a"}"#;
+        let doubled = r#"{"ResourceName":"Property","ResourceName":"Office","ResourceRecordKey":"b"}"#;
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        for bad in ["null", "7", "\"text\"", "[]", doubled, &deep] {
+            for body in [format!(r#"{{"value":[{good},{bad}]}}"#), format!(r#"{{"value":[{bad},{good}]}}"#)] {
+                let events = vec![event(Resource::Property, "a", None)];
+                assert_eq!(
+                    Delivery::read(body.as_bytes()),
+                    Ok(Delivery { events, foreign: 0, unreadable: 1 }),
+                    "{bad}"
+                );
+            }
+        }
+        let latin = [r#"{"value":["#.as_bytes(), good.as_bytes(), b",{\"Note\":\"Caf\xe9\"}]}"].concat();
+        assert_eq!(Delivery::read(&latin).map(|read| (read.events.len(), read.unreadable)), Ok((1, 1)));
+        let alone = r#"{"ResourceName":"Property","ResourceRecordKey":"a","value":null}"#;
+        assert_eq!(Delivery::read(alone.as_bytes()).map(|read| read.events.len()), Ok(1));
     }
 
     #[test]
@@ -171,5 +279,7 @@ mod tests {
         assert_eq!(read(&deep), Err(Unfit::Malformed));
         let many = vec![r#"{"ResourceName":"Property","ResourceRecordKey":"a"}"#; MOST_EVENTS + 1].join(",");
         assert_eq!(read(&format!("{{\"value\":[{many}]}}")), Err(Unfit::TooMany));
+        let endless = format!("{{\"value\":[{}", "{},".repeat(MOST_EVENTS + 1));
+        assert_eq!(read(&endless), Err(Unfit::TooMany), "it was read on behind the bound");
     }
 }
