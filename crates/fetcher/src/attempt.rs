@@ -31,6 +31,10 @@ use crate::token::Token;
 /// Is told of every attempt, when it is over.
 pub type Observer = Arc<dyn Fn(&Attempt<'_>) + Send + Sync>;
 
+/// Why a request is sent again.
+pub const RETRY_REASONS: [&str; 8] =
+    ["http_429", "http_5xx", "timeout", "connect", "bad_body", "not_in_sync", "link_refused", "new_token"];
+
 /// One request that was sent, and what came of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
@@ -46,8 +50,7 @@ pub struct Attempt<'a> {
     pub took: Duration,
     /// Bytes of the body as they were sent, compressed.
     pub wire_bytes: u64,
-    /// Why it will be tried again: `http_429`, `http_5xx`, `timeout`, `connect`, `bad_body`, `not_in_sync`,
-    /// `link_refused` or `new_token`. Absent if it will not.
+    /// Why it will be tried again, one of [`RETRY_REASONS`]. Absent if it will not.
     pub retry_reason: Option<&'static str>,
     /// How long it waited for the budget, and for memory.
     pub waited: Duration,

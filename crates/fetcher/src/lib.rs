@@ -35,7 +35,7 @@ mod tls;
 pub mod bytes;
 
 pub use allowance::Allowance;
-pub use attempt::{Attempt, Observer};
+pub use attempt::{Attempt, Observer, RETRY_REASONS};
 pub use dialect::Api;
 pub use error::{Error, Exchange};
 pub use fetcher::{Fetcher, PageRequest};

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use spark_domain::Recovery;
+use spark_fetcher::grant::GrantError;
 use spark_scheduler::JobError;
 use spark_simulator::postgres::PostgresError;
 
@@ -68,6 +69,9 @@ impl Exit {
         if let Some(error) = cause.downcast_ref::<spark_fetcher::Error>() {
             return Some(Self::of_feed(error));
         }
+        if let Some(error) = cause.downcast_ref::<GrantError>() {
+            return Some(Self::of_grant(error));
+        }
         if let Some(JobError::LeaseLost | JobError::Cancelled) = cause.downcast_ref() {
             return Some(Self::Temporary);
         }
@@ -83,6 +87,15 @@ impl Exit {
             Recovery::SignIn => Self::Denied,
             Recovery::Retry { .. } | Recovery::WaitForSync => Self::Unavailable,
             Recovery::Shrink | Recovery::StartOver | Recovery::TurnOff | Recovery::GiveUp => Self::Failed,
+        }
+    }
+
+    fn of_grant(error: &GrantError) -> Self {
+        match error {
+            GrantError::Void(_) | GrantError::Misconfigured(_) | GrantError::Refused(_) => Self::Denied,
+            GrantError::Throttled { .. } | GrantError::Unsent(_) | GrantError::Unknown { .. } => {
+                Self::Unavailable
+            }
         }
     }
 

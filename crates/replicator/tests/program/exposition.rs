@@ -64,6 +64,17 @@ async fn the_metrics_are_those_that_are_documented_each_series_once() {
     assert!(missing.is_empty(), "documented and not exposed: {missing:?}");
     assert!(late.is_subset(&documented), "{:?}", late.difference(&documented));
 
+    let list = include_str!("../../../../deploy/metrics.md");
+    let retries = list.lines().find(|line| line.contains("`spark_replicator_api_retries_total`")).unwrap();
+    for line in text.lines().filter(|line| line.starts_with("spark_replicator_api_retries_total{")) {
+        let reason = line.split("reason=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert!(retries.contains(reason), "the reason {reason} is not in deploy/metrics.md");
+    }
+    for reason in ["link_refused", "new_token"] {
+        let series = format!("spark_replicator_api_retries_total{{feed=\"beaches\",reason=\"{reason}\"}}");
+        assert!(text.contains(&series), "{series} is not there before it first happens");
+    }
+
     let series: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with('#'))

@@ -207,7 +207,7 @@ async fn a_browser_that_comes_back_to_this_machine_is_caught_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_may_be_given_and_a_void_one_is_77() {
+async fn a_code_may_be_given_a_void_one_is_77_and_an_endpoint_that_is_away_69() {
     let stage = signed_out("oauth_given", 1).await;
     let code = stage.simulator.oauth().code(&back(1));
     let given = stage.run(&["auth", "login", "beaches", "--code", &code]);
@@ -215,6 +215,18 @@ async fn a_code_may_be_given_and_a_void_one_is_77() {
     let again = stage.run(&["auth", "login", "beaches", "--code", &code]);
     assert!(again.code == Some(77) && again.err.contains("invalid_grant"), "{again:?}");
     assert!(!format!("{again:?}").contains(&code), "{again:?}");
+    let gateway = Trouble::Answer { status: 502, content_type: "text/html", body: "<html>".to_owned() };
+    for trouble in [gateway, Trouble::throttle(Some("60"))] {
+        stage.simulator.faults().push(Fault::new(trouble).matching(GRANT));
+        let away = stage.run(&["auth", "login", "beaches", "--code", "c"]);
+        assert!(away.code == Some(69) && away.err.contains("the code brought no tokens"), "{away:?}");
+    }
+    let settings = std::fs::read_to_string(stage.config()).unwrap();
+    let nowhere = format!("http://127.0.0.1:{}/grant", free_port());
+    std::fs::write(stage.config(), settings.replace(&stage.simulator.address_of(GRANT), &nowhere)).unwrap();
+    let away = stage.run(&["auth", "login", "beaches", "--code", "c"]);
+    assert!(away.code == Some(69) && away.err.contains("cannot be reached"), "{away:?}");
+    std::fs::write(stage.config(), settings).unwrap();
     let silent = stage.run(&["auth", "login", "beaches"]);
     assert!(silent.code == Some(1) && silent.err.contains("there is no code"), "{silent:?}");
     stage.run(&["once", "lookups"]);

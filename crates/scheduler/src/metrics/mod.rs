@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 use spark_domain::{FeedName, Job};
+use spark_fetcher::RETRY_REASONS;
 
 pub use self::webhooks::Delivered;
 use crate::settings::FeedSettings;
@@ -96,7 +97,7 @@ impl Metrics {
         gauges.in_flight.with_label_values(&[feed]).set(0.0);
         counters.lease_transitions.with_label_values(&[feed]).inc_by(0);
         counters.media_failures.with_label_values(&[feed]).inc_by(0);
-        for reason in ["http_429", "http_5xx", "timeout", "connect", "bad_body", "not_in_sync"] {
+        for reason in RETRY_REASONS {
             counters.api_retries.with_label_values(&[feed, reason]).inc_by(0);
         }
         for reason in ["local_budget", "http_429"] {

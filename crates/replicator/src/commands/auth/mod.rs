@@ -44,10 +44,7 @@ pub(super) async fn login(store: &Store, loaded: &Loaded, arguments: &Login) -> 
             pasted(sign_in.state()).await?
         }
     };
-    let expires_at = sign_in.finish(&code).await.map_err(|error| match error {
-        SignInError::Grant(_) => refuse(Exit::Denied, format!("{:#}", anyhow::Error::new(error))),
-        error => error.into(),
-    })?;
+    let expires_at = sign_in.finish(&code).await?;
     print(&format!(
         "feed {feed} is signed in; its access token lasts until {} and is refreshed by itself",
         expires_at.format("%Y-%m-%d %H:%M:%S UTC")
