@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use spark_simulator::{Dialect, Fault, Resource, Trouble};
+use spark_simulator::{Dialect, Fault, Manners, Resource, Trouble};
 
 use super::native::speak_spark;
 use super::process::{Running, program, run};
@@ -181,6 +181,30 @@ async fn shows_only_shapes(name: &str, dialect: Dialect) {
     let texts = "select count(*) > 0 and bool_and(body->>'PrivateRemarks' ~ '^[^a-wyzA-WYZ02-9]*$') from mls.property \
                  where body ? 'PrivateRemarks'";
     second.until("its texts have only their shape", texts).await;
+}
+
+/// Prices and counts, whatever is written beside them.
+const ALL_NUMBERS: &str = "select md5(string_agg(concat_ws(' ', key, list_price, body->>'ListPrice',
+    body->>'OriginalListPrice', body->>'PhotosCount'), ';' order by key)) from mls.property";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_keeps_prices_and_counts_that_a_server_writes_as_texts() {
+    let manners = Manners { numbers_as_text: true, ..Manners::default() };
+    let first = Stage::with("redacted_texts", 40, manners).await;
+    let second = Stage::new("redacted_texts_again", 1).await;
+    let folder = recorded(&first, &[]).await;
+    let text = "select bool_and(jsonb_typeof(body->'ListPrice') = 'string') and count(*) > 30 from mls.property \
+                where body ? 'ListPrice'";
+    assert!(first.ask::<bool>(text).await, "its prices are no texts, which proves nothing");
+    let numbers: String = first.ask(ALL_NUMBERS).await;
+
+    let _replay = replayed(&folder, &second, Dialect::Reso);
+    let _daemon = second.daemon();
+    let equal = format!("select ({ALL_NUMBERS}) = '{numbers}'");
+    second.until("its prices and counts are those of the first", &equal).await;
+    let coordinates =
+        "select bool_and(body->>'Latitude' ~ '^-?[1.]+$') from mls.property where body ? 'Latitude'";
+    second.until("its coordinates have only their shape", coordinates).await;
 }
 
 #[test]

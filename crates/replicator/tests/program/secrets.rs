@@ -134,6 +134,15 @@ fn careless() -> Vec<String> {
     said
 }
 
+/// The same in bodies that only look like JSON: the secret stands outside of all strings, or across them.
+fn unclean(secret: &str) -> [String; 3] {
+    [
+        format!(r#"{{error: invalid token Bearer {secret}, "hint": "ask Bob"}}"#),
+        format!(r#"{{"value":[{{"MemberKey":"1","Bio":"She said "call {secret}" now"}}]}}"#),
+        format!(r#"{{"error": {secret}, "code": 1"#),
+    ]
+}
+
 /// Answers like a proxy that is asked to explain itself.
 fn proxy_that_repeats_what_it_was_sent() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -153,7 +162,9 @@ fn proxy_that_repeats_what_it_was_sent() -> SocketAddr {
             let names = ["proxy-authorization", "authorization"];
             let line = head.lines().find(|line| line.to_lowercase().starts_with(names[turn % 2]));
             let status = ["407 No", "500 No", "403 No", "200 OK"][turn / 2 % 4];
-            let said = json!({ "error": { "code": turn, "message": line } }).to_string();
+            let clean = json!({ "error": { "code": turn, "message": line } }).to_string();
+            let [_, _, broken] = unclean(line.unwrap_or_default());
+            let said = if turn % 3 == 2 { broken } else { clean };
             let _ = write!(
                 stream,
                 "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
@@ -207,11 +218,13 @@ async fn no_secret_is_in_a_log_an_answer_or_a_row_of_a_daemon_that_meets_all_kin
     stage.until("all is downloaded", complete).await;
     stage.change_arrives("Seen with secrets").await;
 
-    for (turn, message) in (1..).zip(careless()) {
-        let body = json!({ "error": { "code": "no", "message": message } }).to_string();
+    let clean =
+        careless().into_iter().map(|message| json!({ "error": { "code": "no", "message": message } }));
+    let bodies = unclean(TOKEN.text).into_iter().chain(clean.map(|body| body.to_string()));
+    for (turn, body) in (1..).zip(bodies) {
         // The last one turns the resource off, for a reason that is kept.
         let status = match turn {
-            8 => 400,
+            11 => 400,
             odd if odd % 2 == 1 => 200,
             _ => 500,
         };
@@ -266,7 +279,11 @@ async fn no_secret_is_in_a_log_an_answer_or_a_row_of_a_daemon_that_meets_all_kin
     for feed in ["beaches", "behind"] {
         let recording = std::fs::read(vault.recordings().join(format!("{feed}.values.jsonl"))).unwrap();
         let mut recording = String::from_utf8(recording).unwrap();
-        assert!(recording.contains("[secret]"), "nobody repeated a secret to {feed}");
+        assert!(recording.contains(":\\\"[secret]\\\""), "nobody repeated a secret to {feed}");
+        assert!(
+            recording.contains(r#""body":"[secret]""#),
+            "nobody repeated one outside of strings to {feed}"
+        );
         // JSON lines of JSON, which may say JSON: a secret may stand under any of their escapes.
         for depth in 0..6 {
             vault.saw(format!("the recording of {feed}, {depth} times unescaped"), recording.clone());

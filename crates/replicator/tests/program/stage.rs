@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use spark_simulator::{Settings, Shape, Simulator, postgres};
+use spark_simulator::{Manners, Settings, Shape, Simulator, postgres};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::process::{Ended, PATIENCE, Running, program};
@@ -35,14 +35,23 @@ pub(crate) struct Answer {
 impl Stage {
     /// A market of so many listings, and an empty database of this name.
     pub(crate) async fn new(name: &str, listings: usize) -> Self {
+        Self::with(name, listings, Manners::default()).await
+    }
+
+    /// The same of a server that has habits of its own.
+    pub(crate) async fn with(name: &str, listings: usize, manners: Manners) -> Self {
         let server = postgres::shared().unwrap_or_else(|error| panic!("{error}"));
         server.create_database(name, None).unwrap();
-        Self::at(server.url(name), listings).await
+        Self::opened(server.url(name), listings, manners).await
     }
 
     /// The same with any database.
     pub(crate) async fn at(url: String, listings: usize) -> Self {
-        let settings = Settings { listings, shape: Shape::small(), ..Settings::default() };
+        Self::opened(url, listings, Manners::default()).await
+    }
+
+    async fn opened(url: String, listings: usize, manners: Manners) -> Self {
+        let settings = Settings { listings, manners, shape: Shape::small(), ..Settings::default() };
         let simulator = Simulator::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let stage = Self { simulator, url, folder };

@@ -2,176 +2,54 @@
 //!
 //! A page is gone through byte by byte and not parsed: what is wrong with it is what it is recorded for. So
 //! everything but the inside of values stays, in broken JSON too, and the same page is always made the same. What
-//! is not known to be harmless is taken out; what is no JSON keeps no letter.
+//! is not known to be harmless is taken out; what is no JSON keeps no letter. And where a page stops to be JSON,
+//! names and places promise nothing any more: a quotation mark too few makes what people wrote stand between strings.
+
+mod kept;
+mod secret;
+mod string;
 
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate};
+use kept::Member;
+use secret::MASK;
+pub(super) use secret::mask;
+use string::Quoted;
 
 use super::Values;
 use crate::envelope::is_html;
 use crate::quote::Forms;
 
-/// Texts of a record that stay, by the end of their members' names: keys and stamps.
-const KEPT_ENDINGS: [&str; 6] = ["Key", "KeyNumeric", "Timestamp", "MlsId", "AgentId", "OfficeId"];
-/// And by their whole names: of which kind a record is, and how it stands.
-const KEPT_NAMES: [&str; 22] = [
-    "Id",
-    "ListingId",
-    "StandardStatus",
-    "MlsStatus",
-    "PropertyType",
-    "PropertySubType",
-    "PropertyClass",
-    "MemberStatus",
-    "MemberType",
-    "OfficeStatus",
-    "OfficeType",
-    "TeamStatus",
-    "OpenHouseStatus",
-    "OpenHouseType",
-    "UserType",
-    "RoomType",
-    "MediaCategory",
-    "MediaType",
-    "ResourceName",
-    "Date",
-    "StartTime",
-    "EndTime",
-];
-/// Numbers that stay, by the end of their members' names. Coordinates, house numbers and codes are numbers too.
-const KEPT_NUMBERS: [&str; 5] = ["Count", "Price", "KeyNumeric", "Order", "Total"];
-/// Texts beside the records: how to go on, and what went wrong.
-const ENVELOPE: [&str; 6] = ["SkipToken", "Code", "code", "Message", "message", "target"];
-/// Objects and lists that hold such texts.
-const ENVELOPES: [&str; 6] = ["D", "error", "details", "innererror", "Pagination", "SparkQLErrors"];
-
-/// What stands in the place of a text that repeats a secret.
-const MASK: &str = "[secret]";
-/// How often servers write JSON within JSON.
-const DEEPEST_ESCAPES: usize = 4;
-
 /// An answer as it may be recorded.
 pub(super) fn redacted(text: &str, values: Values, secrets: &[Arc<Forms>]) -> String {
-    let json = text.trim_start_matches('\u{feff}').trim_start();
-    if json.starts_with(['{', '[']) {
-        return Redactor {
-            values,
-            secrets,
-            out: String::new(),
-            levels: Vec::new(),
-            member: Member::default(),
-            name_comes: false,
-        }
-        .run(text);
-    }
+    // That it was HTML decides how it is taken.
+    let html = if is_html(text.as_bytes()) { "<html>" } else { "" };
+    let is_json = from_first_sign(text).starts_with(['{', '[']);
+    let text = if is_json { secret::without(text, secrets) } else { secret::masked(text, secrets) };
     match values {
-        Values::Kept => {
-            let mut text = text.to_owned();
-            mask(&mut text, secrets);
-            text
-        }
+        _ if text == MASK => html.to_owned() + MASK,
+        Values::Kept => text,
+        Values::Redacted if is_json => Redactor::new().run(&text),
         Values::Redacted => {
-            // That it was HTML decides how it is taken.
-            let mut out = if is_html(text.as_bytes()) { "<html>".to_owned() } else { String::new() };
-            shape(text, &mut out);
+            let mut out = html.to_owned();
+            shape(&text, &mut out);
             out
         }
     }
 }
 
-/// Takes a text away that repeats a secret.
-pub(super) fn mask(text: &mut String, secrets: &[Arc<Forms>]) {
-    if repeats_a_secret(text, secrets) {
-        MASK.clone_into(text);
-    }
+fn from_first_sign(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim_start()
 }
 
-/// Whether a text holds a secret, as it is or under escapes.
-fn repeats_a_secret(text: &str, secrets: &[Arc<Forms>]) -> bool {
-    let shows = |text: &str| secrets.iter().any(|forms| forms.are_in(text));
-    if shows(text) {
-        return true;
-    }
-    let mut text = text.to_owned();
-    for _ in 0..DEEPEST_ESCAPES {
-        if !text.contains(['\\', '&']) {
-            return false;
-        }
-        text = unescaped(&text);
-        if shows(&text) {
-            return true;
-        }
-    }
-    false
-}
-
-/// A text without one layer of JSON's and of HTML's escapes, whatever it is.
-fn unescaped(text: &str) -> String {
-    const ENTITIES: [(&str, char); 7] = [
-        ("&amp;", '&'),
-        ("&lt;", '<'),
-        ("&gt;", '>'),
-        ("&quot;", '"'),
-        ("&#39;", '\''),
-        ("&#x27;", '\''),
-        ("&#43;", '+'),
-    ];
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(['\\', '&']) {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some((entity, meant)) = ENTITIES.iter().find(|(entity, _)| rest.starts_with(entity)) {
-            out.push(*meant);
-            rest = &rest[entity.len()..];
-            continue;
-        }
-        let code = rest.strip_prefix("\\u").and_then(|rest| rest.get(..4));
-        let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        if let Some(code) = code {
-            out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            rest = &rest[6..];
-            continue;
-        }
-        let mut behind = rest.chars();
-        match (behind.next(), behind.next()) {
-            (Some('\\'), Some(escaped)) => {
-                out.push(match escaped {
-                    'n' => '\n',
-                    't' => '\t',
-                    'r' => '\r',
-                    other => other,
-                });
-                rest = behind.as_str();
-            }
-            (Some(first), _) => {
-                out.push(first);
-                rest = &rest[1..];
-            }
-            (None, _) => {}
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-struct Redactor<'a> {
-    values: Values,
-    secrets: &'a [Arc<Forms>],
+struct Redactor {
     out: String,
     levels: Vec<Level>,
     /// The member whose value comes.
     member: Member,
     name_comes: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Member {
-    text_stays: bool,
-    number_stays: bool,
-    /// Whether its objects are about the answer and not about a record.
-    is_envelope: bool,
+    /// Whether it has been JSON so far.
+    is_json: bool,
 }
 
 struct Level {
@@ -180,20 +58,34 @@ struct Level {
     member: Member,
 }
 
-impl Redactor<'_> {
+impl Redactor {
+    fn new() -> Self {
+        Self {
+            out: String::new(),
+            levels: Vec::new(),
+            member: Member::root(),
+            name_comes: false,
+            is_json: true,
+        }
+    }
+
     fn run(mut self, text: &str) -> String {
         self.out.reserve(text.len());
-        self.member.is_envelope = true;
-        let mut rest = text;
+        let mut rest = from_first_sign(text);
+        self.out.push_str(&text[..text.len() - rest.len()]);
         while let Some(first) = rest.chars().next() {
             let length = match first {
                 '"' => self.string(rest),
-                '-' | '0'..='9' => self.number(rest),
-                _ => {
+                '{' | '}' | '[' | ']' | ',' | ':' => {
                     self.structure(first);
                     self.out.push(first);
-                    first.len_utf8()
+                    1
                 }
+                _ if first.is_ascii_whitespace() => {
+                    self.out.push(first);
+                    1
+                }
+                _ => self.unquoted(rest),
             };
             rest = &rest[length..];
         }
@@ -208,7 +100,9 @@ impl Redactor<'_> {
             }
             '}' | ']' => {
                 self.name_comes = false;
-                self.member = self.levels.pop().map(|level| level.member).unwrap_or_default();
+                let level = self.levels.pop();
+                self.is_json &= level.as_ref().is_some_and(|level| level.is_object == (sign == '}'));
+                self.member = level.map(|level| level.member).unwrap_or_default();
             }
             ',' => {
                 if let Some(level) = self.levels.last() {
@@ -222,66 +116,56 @@ impl Redactor<'_> {
 
     /// A string from its first quotation mark; how long it is.
     fn string(&mut self, text: &str) -> usize {
-        let mut escaped = false;
-        let end = text.bytes().enumerate().skip(1).find(|(_, byte)| {
-            let ends = *byte == b'"' && !escaped;
-            escaped = *byte == b'\\' && !escaped;
-            ends
-        });
-        let length = end.map_or(text.len(), |(at, _)| at + 1);
-        let inside = &text[1..end.map_or(text.len(), |(at, _)| at)];
+        let Quoted { whole, inside, is_closed } = Quoted::at(text);
         let is_name = std::mem::take(&mut self.name_comes);
+        let behind = text[whole.len()..].trim_ascii_start().chars().next();
+        self.is_json &= match behind {
+            Some(':') => is_name,
+            Some(',' | '}' | ']') => !is_name,
+            Some(_) => false,
+            None => true,
+        };
+        let is_name = is_name && behind == Some(':');
         if is_name {
-            let beside_records = self.levels.last().is_some_and(|level| level.member.is_envelope);
-            self.member = Member::named(inside, beside_records);
+            self.member =
+                Member::named(inside, self.levels.last().map(|level| level.member).unwrap_or_default());
         }
+        let stays = match self.is_json {
+            true if is_name => true,
+            true => is_closed && self.member.keeps_text(inside),
+            // Where words may be names only what no people write is one.
+            false => {
+                is_name && inside.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_@.".contains(&byte))
+            }
+        };
         self.out.push('"');
-        if repeats_a_secret(inside, self.secrets) {
-            self.out.push_str(MASK);
-        } else if is_name || self.values == Values::Kept || self.member.text_stays || is_moment(inside) {
+        if stays || inside == MASK {
             self.out.push_str(inside);
         } else {
             shape(inside, &mut self.out);
         }
-        if end.is_some() {
+        if is_closed {
             self.out.push('"');
         }
-        length
+        whole.len()
     }
 
-    fn number(&mut self, text: &str) -> usize {
-        let of_number = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
-        let length = text.find(|c| !of_number(c)).unwrap_or(text.len());
-        let stays = self.values == Values::Kept || self.member.number_stays;
-        let shown = |digit: char| if !stays && digit.is_ascii_digit() { '1' } else { digit };
-        self.out.extend(text[..length].chars().map(shown));
-        length
-    }
-}
-
-impl Member {
-    fn named(name: &str, beside_records: bool) -> Self {
-        let ends = |endings: &[&str]| {
-            // Names with other signs are an MLS' own, and may mean anything.
-            name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                && endings.iter().any(|ending| name.ends_with(ending))
-        };
-        let is_annotation = name.contains('@');
-        let is_envelope = beside_records && ENVELOPES.contains(&name);
-        Self {
-            text_stays: is_annotation
-                || ends(&KEPT_ENDINGS)
-                || KEPT_NAMES.contains(&name)
-                || (beside_records && ENVELOPE.contains(&name)),
-            // Paging and error codes; a record asked for alone has no envelope, but none of their names either.
-            number_stays: is_annotation || ends(&KEPT_NUMBERS) || (beside_records && is_counting(name)),
-            is_envelope,
+    /// What stands outside of strings: numbers and three words, or the page is no JSON; how long it is.
+    fn unquoted(&mut self, text: &str) -> usize {
+        let ends = |sign: char| sign.is_ascii_whitespace() || "{}[],:\"".contains(sign);
+        let run = &text[..text.find(ends).unwrap_or(text.len())];
+        let is_number = kept::is_number(run);
+        let is_word = ["true", "false", "null"].contains(&run);
+        self.is_json &= is_number || is_word;
+        if is_word || (is_number && self.is_json && self.member.keeps_number()) {
+            self.out.push_str(run);
+        } else if is_number {
+            self.out.extend(run.chars().map(|sign| if sign.is_ascii_digit() { '1' } else { sign }));
+        } else {
+            shape(run, &mut self.out);
         }
+        run.len()
     }
-}
-
-fn is_counting(name: &str) -> bool {
-    ["Code", "code", "TotalRows", "TotalPages", "PageSize", "CurrentPage", "Status", "status"].contains(&name)
 }
 
 /// A text of the same kind. Ones, because `11/11/1111` is a date and `1,111` a price.
@@ -305,18 +189,6 @@ fn shape(text: &str, out: &mut String) {
             _ => out.push('x'),
         }
     }
-}
-
-/// `2026-03-01T12:00:00Z`, `2026-03-01`, and nothing else in it.
-fn is_moment(text: &str) -> bool {
-    const DAY: usize = "2026-03-01".len();
-    let date = text.get(..DAY).and_then(|date| date.parse::<NaiveDate>().ok());
-    let time = text.get(DAY..).unwrap_or_default();
-    let is_time = time.is_empty()
-        || (time.len() <= 25
-            && time.starts_with('T')
-            && time.bytes().skip(1).all(|byte| b"0123456789:.+-Z".contains(&byte)));
-    is_time && date.is_some_and(|date| (1900..2200).contains(&date.year()))
 }
 
 #[cfg(test)]
@@ -364,6 +236,18 @@ mod tests {
                 r#"{"error":{"code":1515,"message":"Too much"}}"#,
                 r#"{"error":{"code":1515,"message":"Too much"}}"#,
             ),
+            (
+                r#"{"value":[{"ListPrice":"525000.00","PhotosCount":"12","Latitude":"-44.97"}],"@odata.count":"2876"}"#,
+                r#"{"value":[{"ListPrice":"525000.00","PhotosCount":"12","Latitude":"-11.11"}],"@odata.count":"2876"}"#,
+            ),
+            (
+                r#"{"D":{"Pagination":{"TotalRows":"2876"},"Results":[{"CustomFields":[{"Key":"A1984","Gate Price":7}]}]}}"#,
+                r#"{"D":{"Pagination":{"TotalRows":"2876"},"Results":[{"CustomFields":[{"Key":"X1111","Gate Price":1}]}]}}"#,
+            ),
+            (
+                r#"{"Key":"under the mat, gate 1984","Call @ Office":"Bob Hara 555-0142","Date":"ask Ann Hara"}"#,
+                r#"{"Key":"xxxxx xxx xxx, xxxx 1111","Call @ Office":"Xxx Xxxx 111-1111","Date":"xxx Xxx Xxxx"}"#,
+            ),
             ("<html>Ann Hara</html>", "<html><xxxx>Xxx Xxxx</xxxx>"),
             ("Notice: Ann\n{\"a\":\"b\"}", "Xxxxxx: Xxx\n{\"x\":\"x\"}"),
         ] {
@@ -396,6 +280,60 @@ mod tests {
         assert!(link.ends_with("$skiptoken=7"), "so short a secret is a part of every word: {link}");
         let harmless = r#"{"Remarks":"C:\\beach & more \u00e9","n":[1.50]}"#;
         assert_eq!(redacted(harmless, Values::Kept, &secrets), harmless);
+    }
+
+    #[test]
+    fn what_stands_outside_of_strings_is_no_less_redacted() {
+        for (said, shown) in [
+            (
+                r#"{error: invalid token abcdefgh, "hint": "ask Bob", "code": 1515}"#,
+                r#"{xxxxx: xxxxxxx xxxxx xxxxxxxx, "hint": "xxx Xxx", "code": 1111}"#,
+            ),
+            (
+                r#"{"value":[{"ListingKey":"7","Remarks":"She said "call Ann Hara, gate code A1984…" now","ListPrice":5}]}"#,
+                r#"{"value":[{"ListingKey":"7","Remarks":"Xxx xxxx "xxxx Xxx Xxxx, xxxx xxxx X1111x" xxx","ListPrice":1}]}"#,
+            ),
+            (
+                r#"{"Remarks":"He said "no", "call Bob Hara", "Key":"A1984"} ,"Message":"Bob""#,
+                r#"{"Remarks":"Xx xxxx "xx", "xxxx Xxx Xxxx", "Xxx":"X1111"} ,"Xxxxxxx":"Xxx""#,
+            ),
+            (r#"{'City':'Ann', "Key":NaN}"#, r#"{'Xxxx':'Xxx', "Key":XxX}"#),
+            (r#"{"a":true,"b":[false,null,-1.5e3]}"#, r#"{"a":true,"b":[false,null,-1.1e1]}"#),
+            ("\u{feff} {\"ListPrice\":7}", "\u{feff} {\"ListPrice\":7}"),
+        ] {
+            assert_eq!(values(said), shown);
+        }
+        let said = r#"{"a": NaN, b: "C d"}"#;
+        assert_eq!(redacted(said, Values::Kept, &[]), said, "it is recorded for what is wrong with it");
+    }
+
+    #[test]
+    fn a_secret_outside_of_strings_takes_the_whole_answer_along() {
+        let both = [Values::Kept, Values::Redacted];
+        for secret in ["s3cr3t-TOKEN-abcdef", "lettersonly", "1984198419", r#"tok"EN s3cr3t"#] {
+            let secrets = [Arc::new(Forms::of(secret))];
+            for said in [
+                format!(r#"{{error: invalid token Bearer {secret}, "hint": "ask Bob"}}"#),
+                format!(r#"{{"error": {secret}}}"#),
+                format!(r#"["a" "{secret} {secret}, "hint": "ask Bob"}}"#),
+                format!(r#"[{{"Remarks":"She said "call {secret}" now"}}]"#),
+                format!("[{}", secret.replace('"', "\\u0022")),
+            ] {
+                for values in both {
+                    let shown = redacted(&said, values, &secrets);
+                    assert!(
+                        !shown.contains(secret) && !shown.contains("EN s3"),
+                        "{values:?} {said}: {shown}"
+                    );
+                }
+            }
+            let name = serde_json::json!({ format!("a {secret}"): 1, "ListPrice": 2 }).to_string();
+            for values in both {
+                let shown = redacted(&name, values, &secrets);
+                assert!(shown.contains(r#""[secret]":1"#) && shown.contains(r#""ListPrice":2"#), "{shown}");
+            }
+            assert_eq!(redacted(&format!("<p>{secret}</p>"), Values::Redacted, &secrets), "<html>[secret]");
+        }
     }
 
     #[test]
