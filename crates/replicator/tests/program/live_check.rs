@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use spark_simulator::{Fault, Trouble};
+use spark_simulator::{Count, Fault, Manners, Trouble};
 
 use super::process::{Ended, program};
 use super::stage::Stage;
@@ -34,6 +34,44 @@ async fn a_check_meets_the_feed_and_tells_what_a_download_will_take() {
     assert_eq!(refused.code, Some(77), "{refused:?}");
     assert!(!format!("{refused:?}").contains("a-wrong-token"), "{refused:?}");
     assert_eq!(stage.run(&["config", "check", "--offline"]).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_count_or_describe_itself_is_met_all_the_same() {
+    for (count, word) in [(Count::Ignored, "does not count"), (Count::Refused, "refuses to count")] {
+        let manners = Manners { count, ..Manners::default() };
+        let stage = Stage::with(&format!("uncounted_{count:?}").to_lowercase(), 70, manners).await;
+        let check = stage.run(&["config", "check"]);
+        assert_eq!(check.code, Some(0), "{check:?}");
+        for part in
+            ["Property   records, not counted; one in ", word, "waits for an approval", "cannot be told"]
+        {
+            assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
+        }
+        for part in ["0 records", "about 0 requests", "turned off"] {
+            assert!(!check.out.contains(part), "{part:?} is in {}", check.out);
+        }
+    }
+
+    let stage = Stage::at("postgres://nobody@127.0.0.1:1/never-asked".to_owned(), 70).await;
+    let refused = || Trouble::Answer {
+        status: 400,
+        content_type: "application/json",
+        body: r#"{"error":{"code":"400","message":"$count is not supported"}}"#.to_owned(),
+    };
+    let counts = Fault::new(refused()).on("Property").when(|entry| entry.param("$count").is_some());
+    stage.simulator.faults().push(counts.forever());
+    stage.simulator.faults().push(Fault::new(Trouble::error(404, 404)).on("$metadata").forever());
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    for part in [
+        "warning: it has no $metadata",
+        "HTTP 404",
+        "$count is not supported",
+        "without Property, which the feed does not count",
+    ] {
+        assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
+    }
 }
 
 #[test]
