@@ -80,8 +80,9 @@ pub enum Error {
     /// 400, 404 or 410 behind a link, also when it was followed verbatim a second time.
     #[error("{0}; the link to the next page is not accepted any more")]
     ContinuationRefused(Box<Exchange>),
-    /// The resource is not for this key: Spark 1500, or 400 or 404 on a first page.
-    #[error("{0}; the feed does not offer this to the key")]
+    /// The resource is not for this key: Spark 1500, or 400 or 404 on a first page. A question that is not understood
+    /// (1040) has no better answer, and says so.
+    #[error("{0}; {why}", why = not_offered(.0))]
     NotOffered(Box<Exchange>),
     /// An expansion is not for this key, or not now: Spark 1505.
     #[error("{0}; an expansion is switched off for this MLS")]
@@ -289,6 +290,20 @@ pub(crate) fn refused(class: Class, kind: Kind, exchange: Exchange, after: Optio
     }
 }
 
+/// What a person should think of a question that was not answered at all.
+fn not_offered(exchange: &Exchange) -> &'static str {
+    let class = table::classify(exchange.code, exchange.status.unwrap_or_default());
+    match exchange.code {
+        Some(_) if class == Class::BadQuestion => {
+            "the feed does not understand the question; look at its filter"
+        }
+        None if class == Class::BadQuestion => {
+            "the feed does not understand the question, or does not offer this to the key"
+        }
+        Some(_) | None => "the feed does not offer this to the key",
+    }
+}
+
 /// What a refusal means behind a link. The link was the feed's own, so whatever it does not like about it
 /// (Spark may say 1053 for a token out of its range) means that the link is gone.
 pub(crate) fn behind_link(class: Class, status: u16) -> Class {
@@ -352,6 +367,20 @@ mod tests {
         assert_eq!(way(403, Some(1505)), Recovery::TurnOff);
         assert_eq!(way(503, None), Recovery::Retry { after: None });
         assert_eq!(error(Kind::Link, 404, None).recovery(), Recovery::StartOver);
+    }
+
+    #[test]
+    fn a_question_that_is_not_understood_is_not_blamed_on_the_key() {
+        for (status, code, told) in [
+            (400, Some(1040), "does not understand the question; look at its filter"),
+            (400, Some(2010), "does not understand the question; look at its filter"),
+            (400, None, "does not understand the question, or does not offer this to the key"),
+            (403, Some(1500), "; the feed does not offer this to the key"),
+            (404, None, "; the feed does not offer this to the key"),
+        ] {
+            let error = error(Kind::First, status, code).to_string();
+            assert!(error.ends_with(told), "{error}");
+        }
     }
 
     #[test]

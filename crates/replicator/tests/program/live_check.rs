@@ -74,6 +74,40 @@ async fn a_server_that_does_not_count_or_describe_itself_is_met_all_the_same() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_fails_where_no_listing_would_be_replicated_and_says_whose_fault_it_is() {
+    let stage = Stage::at("postgres://nobody@127.0.0.1:1/never-asked".to_owned(), 70).await;
+    let sound = std::fs::read_to_string(stage.config()).unwrap();
+    let filter = "update_every = '300ms'\nfilter = 'ListPrise gt 100000'";
+    std::fs::write(stage.config(), sound.replace("update_every = '300ms'", filter)).unwrap();
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(78), "{check:?}");
+    for part in [
+        "Property   warning: it would be turned off, for its filter is refused",
+        "the feed refuses filter = \"ListPrise gt 100000\" of [feeds.beaches]",
+    ] {
+        assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
+    }
+    for part in ["does not offer this to the key", "about 0 requests"] {
+        assert!(!check.out.contains(part), "{part:?} is in {}", check.out);
+    }
+
+    std::fs::write(stage.config(), &sound).unwrap();
+    stage.simulator.faults().push(Fault::new(Trouble::error(403, 1500)).on("Property").forever());
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(78), "{check:?}");
+    assert!(
+        check.out.contains("no Property of it would be replicated: correct [feeds.beaches]"),
+        "{}",
+        check.out
+    );
+    assert!(
+        check.out.contains("does not offer this to the key") && !check.out.contains("filter"),
+        "{}",
+        check.out
+    );
+}
+
 #[test]
 fn the_configuration_of_the_compose_stack_is_sound() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/compose.toml");

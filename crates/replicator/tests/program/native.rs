@@ -78,6 +78,7 @@ async fn a_feed_is_searched_in_its_own_dialect_and_nothing_is_stored() {
     assert_eq!((native.as_slice(), &shown["count"]), (&keys[..2], &Value::from(2)));
     let wrong = stage.run(&["search", "beaches", "Property", "--filter", "ListPrise Eq 1"]);
     assert!(wrong.code != Some(0) && wrong.err.contains("ListPrise"), "{wrong:?}");
+    assert!(wrong.err.contains("look at its filter") && !wrong.err.contains("the key"), "{wrong:?}");
     let absent = stage.run(&["search", "beaches", "Teams"]);
     assert_eq!(absent.code, Some(2), "{absent:?}");
 

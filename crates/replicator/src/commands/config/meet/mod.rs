@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::estimate::{Estimate, Terms, bytes};
 use crate::commands::print;
 use crate::config::units::spoken;
+use crate::exit::{Exit, refuse};
 
 /// Tries of one question: somebody waits for the answer.
 const ATTEMPTS: u32 = 2;
@@ -34,8 +35,13 @@ pub(super) async fn meet(mut settings: FeedSettings) -> anyhow::Result<()> {
         budget::spacing(settings.requests_per_5_minutes, settings.pace.budget_window, budget::SLOT_LIFE);
     let (pacer, control) = Pacer::new();
     let allowance = Allowance::new(settings.fetcher.page_bytes.saturating_mul(2));
-    let fetcher = Fetcher::new(settings.fetcher.clone(), pacer, allowance, Arc::new(|_| {}))?;
-    let guest = Guest { settings, fetcher, spacing };
+    let speak = |settings| Fetcher::new(settings, pacer.clone(), allowance.clone(), Arc::new(|_| {}));
+    let fetcher = speak(settings.fetcher.clone())?;
+    let unfiltered = match settings.fetcher.filter.trim() {
+        "" => None,
+        _ => Some(speak(spark_fetcher::Settings { filter: String::new(), ..settings.fetcher.clone() })?),
+    };
+    let guest = Guest { settings, fetcher, unfiltered, spacing };
     tokio::select! {
         met = guest.look_around() => met,
         never = keep_pace(control, spacing) => match never {},
@@ -61,13 +67,43 @@ async fn keep_pace(control: PacerControl, spacing: Duration) -> std::convert::In
 struct Guest {
     settings: FeedSettings,
     fetcher: Fetcher,
+    /// Asks without the filter, if there is one: whose fault a refusal is.
+    unfiltered: Option<Fetcher>,
     spacing: Duration,
+}
+
+/// What the daemon would turn off.
+#[derive(Default)]
+struct Off {
+    resources: Vec<Resource>,
+    for_the_filter: bool,
+}
+
+impl Off {
+    /// Whether enough is left. Without its listings nobody wants a feed.
+    fn verdict(&self, settings: &FeedSettings) -> anyhow::Result<()> {
+        let Self { resources, for_the_filter } = self;
+        let is_all = resources.len() == settings.resources.len();
+        if !is_all && !resources.contains(&Resource::Property) {
+            return Ok(());
+        }
+        let lost = if is_all { "nothing of it" } else { "no Property of it" };
+        let (feed, filter) = (settings.feed(), &settings.fetcher.filter);
+        let remedy = if *for_the_filter {
+            format!(
+                "the feed refuses filter = {filter:?} of [feeds.{feed}], and answers without it; correct it"
+            )
+        } else {
+            format!("correct [feeds.{feed}] (base_url, api, resources), or ask FBS what the key may see")
+        };
+        Err(refuse(Exit::Configuration, format!("{lost} would be replicated: {remedy}")))
+    }
 }
 
 impl Guest {
     async fn look_around(&self) -> anyhow::Result<()> {
         let metadata = self.metadata().await?;
-        let (mut estimate, mut uncounted) = (Estimate::NOTHING, Vec::new());
+        let (mut estimate, mut uncounted, mut off) = (Estimate::NOTHING, Vec::new(), Off::default());
         for resource in self.settings.resources.iter().copied() {
             if let Some(metadata) = &metadata {
                 self.compare(metadata, resource);
@@ -76,14 +112,30 @@ impl Guest {
                 Ok(Some(measured)) => estimate = estimate.and(measured.estimate(&self.terms())),
                 Ok(None) => uncounted.push(resource.as_str()),
                 Err(error) if error.recovery() == Recovery::TurnOff => {
+                    let for_the_filter = self.is_for_the_filter(resource, &error).await;
                     let error = anyhow::Error::new(error);
-                    print(&format!("  {resource:<10} warning: it would be turned off: {error:#}"));
+                    let why = if for_the_filter { ", for its filter is refused" } else { "" };
+                    print(&format!("  {resource:<10} warning: it would be turned off{why}: {error:#}"));
+                    off.resources.push(resource);
+                    off.for_the_filter |= for_the_filter;
                 }
                 Err(error) => return Err(anyhow::Error::new(error).context(format!("no {resource}"))),
             }
         }
-        print(&format!("  a first download: {}", self.forecast(estimate, &uncounted)));
-        Ok(())
+        if off.resources.len() < self.settings.resources.len() {
+            print(&format!("  a first download: {}", self.forecast(estimate, &uncounted)));
+        }
+        off.verdict(&self.settings)
+    }
+
+    /// Whether the feed answers the same question without the filter.
+    async fn is_for_the_filter(&self, resource: Resource, error: &Error) -> bool {
+        let Some(unfiltered) = self.unfiltered.as_ref().filter(|_| error.exchange().status == Some(400))
+        else {
+            return false;
+        };
+        let query = Query { count: false, ..Query::collection(resource) };
+        self.page_of(unfiltered, &query, 1).await.is_ok()
     }
 
     /// What the feed says that it offers. A server without such a description is asked for its resources all the same,
@@ -151,9 +203,13 @@ impl Guest {
     }
 
     async fn page(&self, query: &Query, top: u32) -> Result<Page, Error> {
+        self.page_of(&self.fetcher, query, top).await
+    }
+
+    async fn page_of(&self, fetcher: &Fetcher, query: &Query, top: u32) -> Result<Page, Error> {
         let position = Position::Start;
         let request = PageRequest { query, position: &position, paging: self.settings.paging, top };
-        self.fetcher.page(&request, Priority::Update).await
+        fetcher.page(&request, Priority::Update).await
     }
 
     fn terms(&self) -> Terms {
