@@ -60,6 +60,14 @@ impl Api {
         }
     }
 
+    /// More records of the resource are on no page, whoever asks for them; none if that is up to the server.
+    pub const fn most_per_page(self, resource: Resource) -> Option<u32> {
+        match self {
+            Self::Reso => None,
+            Self::Spark => Some(spark::url::most_per_page(resource)),
+        }
+    }
+
     /// The same question for each of its expansions alone: a refusal does not say which of them it means.
     pub fn apart(self, query: &Query) -> Vec<(Expansion, Query)> {
         let alone = |expansion, relation, omit| {

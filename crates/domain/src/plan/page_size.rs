@@ -9,6 +9,12 @@ pub const FIRST: u32 = 100;
 /// Smaller pages are not asked for: at this size the trouble lies elsewhere.
 pub const SMALLEST: u32 = 25;
 
+/// Parents whose relations are asked for at once; the URL's length and the pages' weight cut it further.
+pub const MOST_PARENTS: u32 = 400;
+
+/// Parents asked for first, before their weight is known.
+pub const FIRST_PARENTS: u32 = 50;
+
 /// `$top` for the next page after one of `records` records in `bytes` bytes was asked with `top`.
 /// Aims at nine tenths of `goal` bytes; grows at most twofold a page, shrinks at once.
 pub fn after_page(top: u32, records: usize, bytes: usize, goal: usize, largest: u32) -> u32 {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use spark_simulator::{Count, Fault, Manners, Trouble};
+use spark_simulator::{Count, Dialect, Fault, Manners, Trouble};
 
+use super::native::speak_spark;
 use super::process::{Ended, program};
 use super::stage::Stage;
 
@@ -18,6 +19,12 @@ async fn a_check_meets_the_feed_and_tells_what_a_download_will_take() {
         "120 records; one in ",
         "of relations",
         "a first download: about ",
+        "it does not say which role the key has",
+        "  Property   relations that it offers: ",
+        "Media, ",
+        "  Property   of 100: ",
+        "Active ",
+        "hidden from this key",
     ] {
         assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
     }
@@ -71,6 +78,36 @@ async fn a_server_that_does_not_count_or_describe_itself_is_met_all_the_same() {
         "without Property, which the feed does not count",
     ] {
         assert!(check.out.contains(part), "{part:?} is not in {}", check.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_reckons_as_many_requests_as_a_download_sends() {
+    for dialect in [Dialect::Reso, Dialect::Spark] {
+        let stage = Stage::new(&format!("reckoned_{}", dialect.as_str()), 1_200).await;
+        let text = std::fs::read_to_string(stage.config()).unwrap();
+        std::fs::write(stage.config(), text.replace("page_size = 100", "page_size = 1000")).unwrap();
+        if dialect == Dialect::Spark {
+            speak_spark(&stage);
+        }
+        let check = stage.run(&["config", "check"]);
+        assert_eq!(check.code, Some(0), "{check:?}");
+        let (_, told) = check.out.split_once("a first download: about ").unwrap();
+        let reckoned: f64 = told.split(' ').next().unwrap().parse().unwrap();
+        stage.simulator.journal().clear();
+        for job in ["initial_download", "media_refresh"] {
+            let done = stage.run(&["once", job]);
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+        let asked: Vec<String> = stage
+            .simulator
+            .journal()
+            .requests()
+            .iter()
+            .map(|entry| format!("{}?{:.90}", entry.path, entry.raw_query))
+            .collect();
+        let sent = f64::from(u32::try_from(asked.len()).unwrap());
+        assert!((0.8..=1.25).contains(&(reckoned / sent)), "{reckoned} and not {sent}: {asked:#?}");
     }
 }
 

@@ -20,6 +20,12 @@ async fn a_native_feed_is_checked_and_replicated_like_any_other() {
     let check = stage.run(&["config", "check"]);
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(check.out.contains("60 records; one in ") && check.out.contains("of relations"), "{}", check.out);
+    let offered = |out: &str| {
+        let line = out.lines().find(|line| line.contains("relations that it offers: "));
+        line.unwrap_or_else(|| panic!("{out}")).to_owned()
+    };
+    let all = offered(&check.out);
+    assert!(["Photos", "FloPlans", "Room", "CustomFieldsRaw"].iter().all(|part| all.contains(part)), "{all}");
     let off = Fault::new(Trouble::d(403, 1505)).when(|entry| entry.expands("FloPlans"));
     stage.simulator.faults().push(off.forever());
     let check = stage.run(&["config", "check"]);
@@ -27,6 +33,8 @@ async fn a_native_feed_is_checked_and_replicated_like_any_other() {
     let warned = check.out.lines().find(|line| line.starts_with("  Property   warning")).unwrap_or_default();
     assert!(warned.contains("FloPlans is not to be had") && warned.contains("1505"), "{}", check.out);
     assert!(check.out.contains("of relations"), "the rest is weighed: {}", check.out);
+    let most = offered(&check.out);
+    assert!(most.contains("Photos") && most.contains("Room") && !most.contains("FloPlans"), "{most}");
     stage.simulator.faults().clear();
 
     let daemon = stage.daemon();

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use spark_domain::fingerprint::FINGERPRINT_FIELDS;
 use spark_domain::plan::media::{self, Known, Verdict};
-use spark_domain::plan::page_size;
+use spark_domain::plan::page_size::{self, FIRST_PARENTS, MOST_PARENTS};
 use spark_domain::walk::Position;
 use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
 use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
@@ -16,12 +16,6 @@ use super::bad_record::put_away;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 use super::{Ended, Run, begin, expansions};
 use crate::error::JobError;
-
-/// Parents taken at once; the URL's length and the pages' weight cut it further.
-const MOST_PARENTS: u32 = 400;
-
-/// Parents asked for first, before their weight is known.
-const FIRST_PARENTS: u32 = 50;
 
 /// One parent whose relations are wanted.
 struct Wanted {

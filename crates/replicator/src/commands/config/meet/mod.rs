@@ -3,7 +3,9 @@
 //! A handful of requests at the configured pace, without the database unless it keeps the token: nobody else's requests are counted, so
 //! beside a busy daemon the pace of both adds up for these seconds.
 
+mod relations;
 mod sample;
+mod shown;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,13 +104,18 @@ impl Off {
 
 impl Guest {
     async fn look_around(&self) -> anyhow::Result<()> {
+        print("  it does not say which role the key has, only what it is shown");
         let metadata = self.metadata().await?;
         let (mut estimate, mut uncounted, mut off) = (Estimate::NOTHING, Vec::new(), Off::default());
         for resource in self.settings.resources.iter().copied() {
             if let Some(metadata) = &metadata {
                 self.compare(metadata, resource);
             }
-            match self.measure(resource).await {
+            let measured = match self.measure(resource).await {
+                Ok(measured) => self.tell_relations(metadata.as_ref(), resource).await.map(|()| measured),
+                Err(error) => Err(error),
+            };
+            match measured {
                 Ok(Some(measured)) => estimate = estimate.and(measured.estimate(&self.terms())),
                 Ok(None) => uncounted.push(resource.as_str()),
                 Err(error) if error.recovery() == Recovery::TurnOff => {
@@ -214,6 +221,7 @@ impl Guest {
 
     fn terms(&self) -> Terms {
         let spark_fetcher::Settings { page_size, page_bytes, .. } = self.settings.fetcher;
-        Terms { page_size, page_bytes, spacing: self.spacing }
+        let expands = self.settings.expand_on_initial_download;
+        Terms { page_size, page_bytes, spacing: self.spacing, expands }
     }
 }

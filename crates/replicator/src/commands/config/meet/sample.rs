@@ -1,20 +1,18 @@
 //! A little of a resource: how many records there are, and what a page of them weighs.
 
-use std::collections::BTreeSet;
-
-use spark_domain::{Expansion, MediaPart, Page, Query, Recovery, Relation, Resource};
-use spark_fetcher::Error;
+use spark_domain::fingerprint::FINGERPRINT_FIELDS;
+use spark_domain::plan::page_size::MOST_PARENTS;
+use spark_domain::{Filter, KeyListForm, Page, Query, RecordKey, Resource};
+use spark_fetcher::{self as spark, Error};
 
 use super::super::estimate::{Measured, bytes};
 use super::Guest;
+use super::shown::Shown;
 use crate::commands::print;
 use crate::http::view::float;
 
 /// Records in the page that is weighed.
 const SAMPLE: u32 = 100;
-
-/// Records in the page that is weighed with its relations.
-const EXPANDED_SAMPLE: u32 = 25;
 
 impl Guest {
     /// One record with the count, a page, and a page with relations. None if the feed does not count.
@@ -25,24 +23,66 @@ impl Guest {
         let page = self.page(&plain, SAMPLE).await?;
         let (weight, seconds) = (per_record(&page), page.head.took.as_secs_f64());
         let (records, took) = (page.len(), first.head.took.as_secs_f64());
+        let most_per_page = self.most_per_page(&page, resource);
+        let shown = Shown::of(&page, resource);
         drop((first, page));
         let relations = self.settings.relations_of(resource);
         let relation_bytes = match relations {
             [] => None,
             relations => {
                 let page = self.expanded(Query { expand: relations.to_vec(), ..plain }).await?;
-                page.map(|page| (per_record(&page) - weight).max(0.0))
+                page.map(|page| per_record(&page).saturating_sub(weight))
             }
         };
         let counted =
             count.map_or_else(|| "records, not counted".to_owned(), |count| format!("{count:>9} records"));
         print(&format!(
             "  {resource:<10} {counted}; one in {took:.2} s, {records} in {seconds:.2} s, {} each{}",
-            bytes(weight),
-            relation_bytes.map_or_else(String::new, |more| format!(" and {} of relations", bytes(more)))
+            bytes(float(weight)),
+            relation_bytes
+                .map_or_else(String::new, |more| format!(" and {} of relations", bytes(float(more))))
         ));
-        let record_seconds = seconds / float(records.max(1) as u64);
-        Ok(count.map(|count| Measured { count, record_bytes: weight, record_seconds, relation_bytes }))
+        if let Some(told) = shown.told() {
+            print(&format!("  {resource:<10} {told}"));
+        }
+        Ok(count.map(|count| Measured {
+            count,
+            record_bytes: weight,
+            record_seconds: seconds / float(records.max(1) as u64),
+            relation_bytes,
+            most_per_page,
+            keys_per_question: self.keys_per_question(resource, &shown.keys),
+            // Natively a count is a question of its own, and a list ends with an empty page.
+            beside_pages: if self.settings.fetcher.api.has_links() { 0 } else { 2 },
+        }))
+    }
+
+    /// A page that goes on and is smaller than was asked for is as large as pages get.
+    fn most_per_page(&self, page: &Page, resource: Resource) -> u32 {
+        let spark::Settings { api, page_size, .. } = self.settings.fetcher;
+        let most = api.most_per_page(resource).unwrap_or(page_size);
+        match u32::try_from(page.len()) {
+            Ok(len @ 1..) if len < SAMPLE && len < page_size && page.head.next.is_some() => len,
+            _ => most,
+        }
+    }
+
+    /// As many keys like these as fit into one question for relations, asked as the daemon asks.
+    fn keys_per_question(&self, resource: Resource, keys: &[RecordKey]) -> u32 {
+        let fields = if resource == Resource::Property { FINGERPRINT_FIELDS.len() } else { 1 };
+        let query = Query {
+            filter: Filter::Keys(Vec::new(), KeyListForm::In),
+            select: std::iter::once(resource.key_field())
+                .chain(FINGERPRINT_FIELDS)
+                .take(1 + fields)
+                .collect(),
+            expand: self.settings.relations_of(resource).to_vec(),
+            count: false,
+            ..Query::collection(resource)
+        };
+        let most = usize::try_from(MOST_PARENTS).unwrap_or(usize::MAX);
+        let many: Vec<RecordKey> = keys.iter().cycle().take(most).cloned().collect();
+        u32::try_from(self.fetcher.keys_that_fit(&query, &many)).unwrap_or(MOST_PARENTS)
     }
 
     /// The first record, with the count. Other servers than Spark may refuse the whole question for it.
@@ -62,44 +102,6 @@ impl Guest {
         warn_uncounted(resource, &format!("the feed refuses to count: {refusal:#}"));
         Ok(page)
     }
-
-    /// A page with those of the relations that are to be had, if any; warns of the others one by one.
-    async fn expanded(&self, mut query: Query) -> Result<Option<Page>, Error> {
-        let warn = |what: &str, error: Error| {
-            let (resource, error) = (query.resource, anyhow::Error::new(error));
-            print(&format!("  {resource:<10} warning: {what} not to be had: {error:#}"));
-        };
-        let refusal = match self.page(&query, EXPANDED_SAMPLE).await {
-            Ok(page) => return Ok(Some(page)),
-            Err(error) if error.recovery() == Recovery::TurnOff => error,
-            Err(error) => return Err(error),
-        };
-        let (mut refused, mut parts_left) = (BTreeSet::new(), false);
-        for (expansion, alone) in self.settings.fetcher.api.apart(&query) {
-            match self.page(&alone, 1).await {
-                Ok(_) => parts_left |= matches!(expansion, Expansion::Part(_)),
-                Err(error) if error.recovery() == Recovery::TurnOff => {
-                    warn(&format!("{expansion} is"), error);
-                    refused.insert(expansion);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if refused.is_empty() {
-            warn("its relations together are", refusal);
-            return Ok(None);
-        }
-        let parts = MediaPart::ALL.into_iter().filter(|part| refused.contains(&Expansion::Part(*part)));
-        query.omit = parts.collect();
-        let whole = |relation: Relation| {
-            let of_parts = relation == Relation::Media && !query.omit.is_empty();
-            !refused.contains(&Expansion::Whole(relation)) && (parts_left || !of_parts)
-        };
-        let expand: Vec<Relation> =
-            query.expand.iter().copied().filter(|relation| whole(*relation)).collect();
-        query.expand = expand;
-        if query.expand.is_empty() { Ok(None) } else { self.page(&query, EXPANDED_SAMPLE).await.map(Some) }
-    }
 }
 
 fn warn_uncounted(resource: Resource, why: &str) {
@@ -108,6 +110,6 @@ fn warn_uncounted(resource: Resource, why: &str) {
     ));
 }
 
-fn per_record(page: &Page) -> f64 {
-    float(page.head.bytes as u64) / float(page.len().max(1) as u64)
+fn per_record(page: &Page) -> u64 {
+    (page.head.bytes as u64).div_ceil(page.len().max(1) as u64)
 }
