@@ -219,7 +219,7 @@ pub(crate) struct Search {
     /// A condition in the feed's dialect (OData, SparkQL), beside the feed's own filter
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) filter: Option<String>,
-    /// The most records shown
+    /// The most records shown, over as many pages as they take
     #[arg(long, default_value_t = 10, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
     /// Say how many there are

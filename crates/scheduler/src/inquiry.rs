@@ -1,10 +1,11 @@
 //! Questions of a person to a feed: nothing is written, and each request counts against the key's budget.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use spark_domain::job::Priority;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{Page, Query};
+use spark_domain::{Page, Query, RecordKey, Resource, Shape, record};
 use spark_fetcher::{Allowance, Api, Error, Fetcher, PageRequest, SettingsError};
 use spark_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ use crate::metrics::Metrics;
 use crate::replicator::open;
 use crate::settings::FeedSettings;
 
+/// A feed that sends more pages without a record has no more to say.
+const MOST_EMPTY_PAGES: u32 = 10;
+
 /// A feed that a person asks.
 #[derive(Debug)]
 pub struct Inquiry {
@@ -23,6 +27,15 @@ pub struct Inquiry {
     paging: Paging,
     granting: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Found {
+    /// How many there are, if it was asked and the feed counts.
+    pub count: Option<u64>,
+    /// The records, as they came.
+    pub records: Vec<String>,
 }
 
 impl Inquiry {
@@ -51,10 +64,30 @@ impl Inquiry {
         Ok(Self { fetcher, paging, granting, tasks })
     }
 
-    /// The first records of a question.
-    pub async fn first(&self, query: &Query, top: u32) -> Result<Page, Error> {
-        let request = PageRequest { query, position: &Position::Start, paging: self.paging, top };
-        Box::pin(self.fetcher.page(&request, Priority::Update)).await
+    /// The first records of a question, over as many pages as they take: servers have a largest page of their own.
+    pub async fn first(&self, query: &Query, limit: usize) -> Result<Found, Error> {
+        let mut found = Found { count: None, records: Vec::new() };
+        let (mut position, mut followed, mut empty_in_a_row) = (Position::Start, HashSet::new(), 0);
+        loop {
+            let left = limit - found.records.len();
+            let top = u32::try_from(left).unwrap_or(u32::MAX);
+            let request = PageRequest { query, position: &position, paging: self.paging, top };
+            let page = Box::pin(self.fetcher.page(&request, Priority::Update)).await?;
+            found.count = found.count.or(page.head.count);
+            found.records.extend(page.records().take(left).map(str::to_owned));
+            empty_in_a_row = if page.is_empty() { empty_in_a_row + 1 } else { 0 };
+            if found.records.len() >= limit || empty_in_a_row > MOST_EMPTY_PAGES {
+                return Ok(found);
+            }
+            position = match (self.paging, page.head.next.clone()) {
+                (Paging::NextLink, Some(link)) if followed.insert(link.clone()) => Position::Link(link),
+                (Paging::Key, _) => match last_key(&page, query.resource) {
+                    Some(key) => Position::After(key),
+                    None => return Ok(found),
+                },
+                (Paging::NextLink, _) => return Ok(found),
+            };
+        }
     }
 
     /// Gives back what was reserved and not used.
@@ -63,4 +96,10 @@ impl Inquiry {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+fn last_key(page: &Page, resource: Resource) -> Option<RecordKey> {
+    let shape = Shape::new(resource, &[], BTreeSet::new());
+    let last = page.records().last()?;
+    record::read(last, &shape).map_or_else(|rejected| rejected.key, |record| Some(record.key))
 }

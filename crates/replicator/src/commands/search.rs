@@ -34,15 +34,14 @@ pub(super) async fn run(store: &Store, loaded: &Loaded, arguments: &Search) -> a
     let expand: BTreeSet<_> = expand.iter().copied().collect();
     let query = Query { expand: expand.into_iter().collect(), count: *count, ..Query::collection(*resource) };
     let inquiry = Inquiry::open(settings, filter.as_deref(), store, &assembly::metrics()?)?;
-    let answer = inquiry.first(&query, *limit).await;
+    let answer = inquiry.first(&query, usize::try_from(*limit).unwrap_or(usize::MAX)).await;
     inquiry.close().await;
-    let page = answer?;
-    let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
-    let records = page.records().take(limit).map(|record| RawValue::from_string(record.to_owned()));
+    let found = answer?;
+    let records = found.records.into_iter().map(RawValue::from_string);
     print_json(&Found {
         feed: feed.as_str(),
         resource: resource.as_str(),
-        count: page.head.count,
+        count: found.count,
         records: records.collect::<Result<_, _>>().context("a record is no JSON")?,
     })?;
     Ok(Exit::Done)

@@ -80,7 +80,20 @@ async fn a_feed_is_searched_in_its_own_dialect_and_nothing_is_stored() {
     assert_eq!((some.as_slice(), &shown["count"]), (&keys[..3], &Value::from(60)));
     assert!(shown["records"][0]["Media"].is_array(), "{shown}");
 
+    stage.simulator.faults().push(Fault::new(Trouble::ShortPage(25)).on("Property").forever());
+    let (many, _) = found(&["search", "beaches", "Property", "--limit", "57"]);
+    assert_eq!(many, keys[..57], "a server's largest page is no end");
+    let by_link = std::fs::read_to_string(stage.config()).unwrap();
+    std::fs::write(stage.config(), by_link.replace("page_size = 100", "page_size = 20\npaging = 'key'"))
+        .unwrap();
+    let (many, _) = found(&["search", "beaches", "Property", "--limit", "57"]);
+    assert_eq!(many, keys[..57]);
+    std::fs::write(stage.config(), by_link).unwrap();
+
     speak_spark(&stage);
+    let (many, _) = found(&["search", "beaches", "Property", "--limit", "57"]);
+    assert_eq!(many, keys[..57]);
+    stage.simulator.faults().clear();
     let words = ["search", "beaches", "Property", "--filter", "ListPrice Eq 1234", "--count"];
     let (native, shown) = found(&words);
     assert_eq!((native.as_slice(), &shown["count"]), (&keys[..2], &Value::from(2)));
