@@ -93,7 +93,7 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Ask a running daemon whether it is alive
     Healthcheck(Healthcheck),
-    /// Serve a simulated feed, or a recorded one
+    /// Serve a simulated feed to any client of either API, or a recorded one
     Simulate(Simulate),
     /// Prove that nothing is lost and nothing wrongly purged: random histories, random faults, row-for-row equality
     #[command(after_help = prove_clocks())]

@@ -50,7 +50,7 @@ pub struct Settings {
     /// Requests answered within a window; beyond them 429 with code 1550.
     pub rate_limit: Option<(usize, Duration)>,
     /// Whether a plus in a query is a space, as in a form. Not everybody's servers say so, and a client that does
-    /// without is right with all of them.
+    /// without is right with all of them: tests of ours are strict, `simulate` is there for any client.
     pub form_encoded: bool,
     /// How lists of the native surface end.
     pub list_end: ListEnd,
@@ -238,8 +238,8 @@ impl Shared {
 
 /// Answers one request, from the journal's first line to the delivery.
 async fn respond(shared: Arc<Shared>, mut request: Request) -> Response {
-    if shared.form_encoded {
-        request.target = request.target.replace('+', "%20");
+    if let Some((path, query)) = request.target.split_once('?').filter(|_| shared.form_encoded) {
+        request.target = format!("{path}?{}", query.replace('+', "%20"));
     }
     let mut entry = Entry::of(&request, shared.world.clock().now());
     name_account(&shared, &mut entry);

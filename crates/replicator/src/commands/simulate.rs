@@ -36,6 +36,8 @@ async fn simulate(arguments: &Simulate) -> anyhow::Result<Simulator> {
         seed: arguments.seed,
         listings: arguments.listings as usize,
         shape: Shape { listing_bytes: arguments.listing_bytes, ..Shape::default() },
+        // Many clients write a space as a form does; whoever means a plus writes %2B to any server.
+        form_encoded: true,
         market: Some(MarketSettings { moves_per_minute: arguments.moves_per_minute }),
         ..Settings::default()
     };

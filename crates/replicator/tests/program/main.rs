@@ -27,6 +27,7 @@ mod port;
 mod webhooks;
 mod webhook_port;
 mod strange;
+mod simulate;
 mod demo;
 mod sabotage;
 mod prove;
