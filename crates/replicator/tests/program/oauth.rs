@@ -187,6 +187,20 @@ async fn a_refresh_token_that_is_refused_is_seen_while_the_access_token_still_wo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_migration_a_check_says_to_migrate_and_sign_in() {
+    let stage = signed_out("oauth_unmigrated", 1).await;
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(77), "{check:?}");
+    let remedy = "run `spark-replicator migrate`, then `spark-replicator auth login beaches`";
+    assert!(check.out.contains(remedy) && !check.out.contains("does not answer"), "{check:?}");
+
+    assert_eq!(stage.run(&["migrate"]).code, Some(0));
+    let check = stage.run(&["config", "check"]);
+    assert_eq!(check.code, Some(77), "{check:?}");
+    assert!(check.out.contains("nobody has signed in to feed beaches"), "{check:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_comes_back_to_this_machine_is_caught_and_no_other() {
     let port = free_port();
     let stage = signed_out("oauth_caught", port).await;

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use spark_domain::FeedName;
 use spark_fetcher::grant::{GrantError, Grants, LONGEST, Pair};
 use spark_fetcher::{Issued, KeeperError, Keeping, TokenKeeper};
-use spark_store::{Spent, Store, StoredToken};
+use spark_store::{Error as StoreError, Spent, Store, StoredToken};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
@@ -229,9 +229,16 @@ impl Inner {
         }
     }
 
-    fn no_store(&self, error: &spark_store::Error) -> KeeperError {
+    fn no_store(&self, error: &StoreError) -> KeeperError {
         tracing::debug!(feed = %self.feed, error = chain(error), "the token cannot be read");
-        away("the database that keeps it does not answer".to_owned(), None)
+        let problem = match error {
+            StoreError::Unreachable(_) | StoreError::Busy(_) => {
+                "the database that keeps it does not answer".to_owned()
+            }
+            StoreError::Schema(_) => format!("{error}, then {}", remedy(&self.feed)),
+            other => format!("the database that keeps it cannot be read: {other}"),
+        };
+        away(problem, None)
     }
 }
 

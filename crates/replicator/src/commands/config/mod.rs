@@ -6,13 +6,13 @@ mod estimate;
 use anyhow::Context;
 use spark_scheduler::FeedSettings;
 use spark_scheduler::oauth::keep_tokens;
-use spark_store::Store;
+use spark_store::{Error as StoreError, Store};
 use tokio_util::task::TaskTracker;
 
 use super::{block_on, load, print, print_json};
 use crate::cli::{ConfigCommand, Global};
 use crate::config::{self, Config, Error, Feed, Finding, Loaded, Severity, check};
-use crate::exit::Exit;
+use crate::exit::{Exit, refuse};
 use crate::{assembly, clock, telemetry};
 
 /// The file with every setting.
@@ -51,7 +51,7 @@ fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<Exit> {
     block_on(async {
         let mut first = None;
         for settings in feeds {
-            let met = async { meet::meet(with_tokens(settings, &loaded.config)?).await };
+            let met = async { meet::meet(with_tokens(settings, &loaded.config).await?).await };
             if let Err(error) = met.await {
                 print(&format!("  it cannot be replicated: {error:#}"));
                 first.get_or_insert(error);
@@ -62,11 +62,20 @@ fn check(loaded: &Loaded, offline: bool) -> anyhow::Result<Exit> {
 }
 
 /// A feed that is signed in to has its token in the database; no other needs one to be met.
-fn with_tokens(settings: FeedSettings, config: &Config) -> anyhow::Result<FeedSettings> {
+async fn with_tokens(settings: FeedSettings, config: &Config) -> anyhow::Result<FeedSettings> {
     if settings.oauth.is_none() {
         return Ok(settings);
     }
     let store = Store::connect(&assembly::store(&config.database)?)?;
+    let feed = settings.feed();
+    // Whatever else is amiss there is told when the token is asked for.
+    if let Err(StoreError::Schema(_)) = store.oauth_token(feed).await {
+        let remedy = format!("run `spark-replicator migrate`, then `spark-replicator auth login {feed}`");
+        let message = format!(
+            "nobody can have signed in to feed {feed}, since its database has no tables yet; {remedy}"
+        );
+        return Err(refuse(Exit::Denied, message));
+    }
     let us = format!("config-check:{}", uuid::Uuid::new_v4().simple());
     Ok(keep_tokens(settings, &store, &us, &TaskTracker::new())?)
 }
