@@ -45,3 +45,4 @@ pub use recording::{Recorder, RecorderError, Values};
 pub use reso::metadata::{EntityType, Metadata, Property};
 pub use settings::{Authorization, RetrySettings, Settings, SettingsError, Timeouts, TokenSource};
 pub use sign_in::{ReloadError, TokenStanding};
+pub use tls::check_ca;

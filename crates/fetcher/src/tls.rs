@@ -58,11 +58,7 @@ fn tls(extra_ca: Option<&Path>) -> Result<ClientConfig, SettingsError> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     if let Some(path) = extra_ca {
-        let pem = fs::read(path).map_err(|source| SettingsError::CaFile { path: path.to_owned(), source })?;
-        let (usable, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
-        if usable == 0 {
-            return Err(SettingsError::NoCertificate(path.to_owned()));
-        }
+        add_own(&mut roots, path)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -71,6 +67,20 @@ fn tls(extra_ca: Option<&Path>) -> Result<ClientConfig, SettingsError> {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Whether a file holds certificates, without a client to trust them.
+pub fn check_ca(path: &Path) -> Result<(), SettingsError> {
+    add_own(&mut RootCertStore::empty(), path)
+}
+
+fn add_own(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
+    let pem = fs::read(path).map_err(|source| SettingsError::CaFile { path: path.to_owned(), source })?;
+    let (usable, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+    if usable == 0 {
+        return Err(SettingsError::NoCertificate(path.to_owned()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

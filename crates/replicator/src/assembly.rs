@@ -15,8 +15,7 @@ use spark_scheduler::{FeedSettings, Metrics, Pace};
 use spark_store::Store;
 
 use crate::config::database::check_url;
-use crate::config::feed::{Authorization, OAuth, PurgeGuard, Requests};
-use crate::config::shown::is_misread;
+use crate::config::feed::{Authorization, OAuth, PurgeGuard, Requests, proxy};
 use crate::config::{Config, Database, Engine, Feed, Secret, Target, check};
 use crate::exit::{Exit, refuse};
 use crate::http::Objective;
@@ -134,12 +133,8 @@ fn fetcher(feed: &Feed) -> anyhow::Result<spark_fetcher::Settings> {
         }
     };
     let proxy = feed.proxy.as_ref().map(|secret| read(secret, &key("proxy_file"))).transpose()?;
-    let unusable = || {
-        let message = format!("{} holds no URL; write one like http://proxy:3128", key("proxy_file"));
-        refuse(Exit::Configuration, message)
-    };
-    let proxy = proxy.map(|text| text.parse().ok().filter(|url| !is_misread(url)).ok_or_else(unusable));
-    let proxy = proxy.transpose()?;
+    let unusable = |why| refuse(Exit::Configuration, format!("{} holds no proxy: {why}", key("proxy_file")));
+    let proxy = proxy.map(|text| proxy::read(&text).map_err(unusable)).transpose()?;
     let (timeouts, retry) = patience(&feed.requests);
     Ok(spark_fetcher::Settings {
         api: feed.api,

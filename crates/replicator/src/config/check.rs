@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
+use spark_fetcher::{SettingsError, check_ca};
 use spark_scheduler::oauth::SealKey;
 
+use super::feed::proxy;
 use super::units::spoken;
 use super::{Feed, Finding, Loaded, Secret, Severity, Shown, Source, database};
 
@@ -103,10 +105,20 @@ fn check_feed(findings: &mut Findings<'_>, feed: &Feed, allowance: usize, now: D
     if feed.resources.is_empty() {
         findings.add(Severity::Error, &key("resources"), "it is empty; name at least Property".to_owned());
     }
-    if let Some(path) = &feed.extra_ca
-        && let Err(error) = fs::read(path)
+    if let Some(Err(error)) = feed.extra_ca.as_deref().map(check_ca) {
+        let message = match error {
+            SettingsError::CaFile { source, .. } => format!("it cannot be read: {source}"),
+            SettingsError::NoCertificate(_) => "it holds no usable certificate in PEM form \
+                (-----BEGIN CERTIFICATE-----); name a file that does, or leave the setting out"
+                .to_owned(),
+            other => other.to_string(),
+        };
+        findings.add(Severity::Error, &key("extra_ca"), message);
+    }
+    if let Some(Secret::File(path)) = &feed.proxy
+        && let Err(message) = read_secret(path).and_then(|text| proxy::read(&text))
     {
-        findings.add(Severity::Error, &key("extra_ca"), format!("it cannot be read: {error}"));
+        findings.add(Severity::Error, &key("proxy_file"), message);
     }
     if feed.page_bytes > allowance {
         let message = "it is more than engine.page_allowance, which all pages in memory share; \

@@ -177,6 +177,40 @@ fn a_run_needs_a_database_a_feed_and_its_token() {
 }
 
 #[test]
+fn a_proxy_that_is_not_spoken_and_an_authority_that_is_none_are_found_with_their_remedies() {
+    let found = problems(&format!("{SMALL}proxy = 'socks5://guard:hush@proxy:1080'\n"), &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    for part in
+        ["feeds.beaches.proxy", "socks5://guard:***@proxy:1080", "socks5 is not spoken", "http://proxy:3128"]
+    {
+        assert!(found[0].contains(part), "{part:?} is not in {found:?}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, proxy) = (folder.path().join("ca.pem"), folder.path().join("proxy"));
+    let broken = "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    for content in ["", "no certificate\n", broken] {
+        std::fs::write(&authority, content).unwrap();
+        std::fs::write(&proxy, "socks5://guard:hush@proxy:1080\n").unwrap();
+        let text =
+            format!("{SMALL}extra_ca = '{}'\nproxy_file = '{}'\n", authority.display(), proxy.display());
+        let list = check::findings(&load_text(&text, &[]), clock::now());
+        let said: Vec<String> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(list.iter().all(|finding| finding.severity == Severity::Error), "{said:?}");
+        let parts = [
+            "feeds.beaches.extra_ca",
+            "ca.pem",
+            "no usable certificate in PEM form",
+            "leave the setting out",
+        ];
+        assert!(parts.iter().all(|part| said[0].contains(part)), "{said:?}");
+        let parts = ["feeds.beaches.proxy_file", "socks5 is not spoken"];
+        assert!(parts.iter().all(|part| said[1].contains(part)) && !said[1].contains("hush"), "{said:?}");
+    }
+}
+
+#[test]
 fn a_webhook_without_a_proof_is_refused_and_what_makes_it_useless_is_told() {
     let now = clock::now();
     let found = |text: &str| -> Vec<_> {

@@ -2,6 +2,7 @@
 
 mod limits;
 mod oauth;
+pub(crate) mod proxy;
 mod webhook;
 mod words;
 
@@ -21,7 +22,7 @@ pub(crate) use self::webhook::{Encoding, Webhook};
 pub(crate) use self::words::Authorization;
 use super::cron::Cron;
 use super::section::{Secret, Section};
-use super::shown::{ESCAPES, is_misread, without_password};
+use super::shown::without_password;
 use super::units;
 
 const KNOWN: &[&str] = &[
@@ -169,12 +170,8 @@ fn read_proxy(section: &mut Section<'_>) -> Option<Secret> {
     if let Some(Secret::Text(text)) = &proxy {
         use secrecy::ExposeSecret;
         section.show_last_as(without_password(text.expose_secret()));
-        match Url::parse(text.expose_secret()) {
-            Ok(url) if is_misread(&url) => {
-                section.find_last(format!("write a URL like http://proxy:3128; {ESCAPES}"));
-            }
-            Ok(_) => {}
-            Err(_) => section.find_last("write a URL like http://proxy:3128".to_owned()),
+        if let Err(message) = proxy::read(text.expose_secret()) {
+            section.find_last(message);
         }
     }
     proxy
