@@ -107,7 +107,8 @@ impl Measured {
                 let top = asked.max(page_size::SMALLEST);
                 parents = after(top, asked, bytes + SELECTED_BYTES, terms, page_size::MOST_PARENTS);
                 left -= asked;
-                questions += 1;
+                // An answer may take several pages, too.
+                questions += u64::from(asked.div_ceil(self.most_per_page.max(1)));
             }
             if taken == self.count {
                 return questions;
@@ -195,6 +196,12 @@ mod tests {
         let taken = [0, 1, 100, 101, 1_500, 1_501, 3_500].map(|count| requests(count, 1_000));
         assert_eq!(taken, ["3", "3", "3", "4", "6", "7", "8"]);
         assert_eq!(requests(1_000, 50), "22");
+        let related = |most_per_page| {
+            let media = Measured { count: 150, record_bytes: 500, most_per_page, ..LISTINGS };
+            media.estimate(&TERMS).requests.to_string()
+        };
+        // Parents 50 and 100.
+        assert_eq!([1_000, 50].map(related), ["4", "6"]);
         assert_eq!(requests(u64::MAX, 1_000).len(), 17);
     }
 
