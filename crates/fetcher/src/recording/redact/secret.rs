@@ -9,6 +9,10 @@ use crate::quote::Forms;
 pub(super) const MASK: &str = "[secret]";
 /// How often servers write JSON within JSON.
 const DEEPEST_ESCAPES: usize = 4;
+/// Bytes that are looked through at once.
+const PIECE: usize = 512 * 1024;
+/// Bytes that are looked through twice: longer than any token under escapes.
+const OVERLAP: usize = 64 * 1024;
 
 /// A body of JSON, broken or not, without secrets. A string goes that repeats one, be it a name or a value; and if
 /// one stands elsewhere, or across the strings, all of it goes: where quotation marks are amiss they bound nothing.
@@ -42,8 +46,23 @@ pub(in crate::recording) fn mask(text: &mut String, secrets: &[Arc<Forms>]) {
     }
 }
 
-/// Whether a text holds a secret, as it is or under escapes.
+/// Whether a text holds a secret, as it is or under escapes. Looked through piece by piece: unescaping a page as a
+/// whole would take its size in memory once more.
 fn repeats_a_secret(text: &str, secrets: &[Arc<Forms>]) -> bool {
+    let mut from = 0;
+    loop {
+        let to = text.ceil_char_boundary(from + PIECE);
+        if piece_repeats_a_secret(&text[from..to], secrets) {
+            return true;
+        }
+        if to == text.len() {
+            return false;
+        }
+        from = text.floor_char_boundary(to - OVERLAP);
+    }
+}
+
+fn piece_repeats_a_secret(text: &str, secrets: &[Arc<Forms>]) -> bool {
     let shows = |text: &str| secrets.iter().any(|forms| forms.are_in(text));
     if shows(text) {
         return true;
@@ -109,4 +128,23 @@ fn unescaped(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_wherever_a_long_text_is_cut() {
+        let secrets = [Arc::new(Forms::of("s3cr3t/Of+Beaches"))];
+        for before in (PIECE - 40..PIECE + 40).step_by(7).chain([0, 1, PIECE - OVERLAP, 2 * PIECE]) {
+            for said in ["s3cr3t/Of+Beaches", r"s3cr3t\u002fOf\u002BBeaches"] {
+                let text = format!("{}{said}{}", "é ".repeat(before / 3), "x".repeat(PIECE));
+                assert!(repeats_a_secret(&text, &secrets), "{said} behind {before} bytes");
+            }
+        }
+        assert!(!repeats_a_secret(&"s3cr3t/Of ".repeat(PIECE / 5), &secrets));
+        let short = [Arc::new(Forms::of("tok"))];
+        assert!(repeats_a_secret("tok", &short) && !repeats_a_secret("token", &short));
+    }
 }
