@@ -55,7 +55,7 @@ impl Shown {
                 let names: Vec<&str> = hidden.iter().map(String::as_str).take(NAMED).collect();
                 let more = if count > NAMED { " and others" } else { "" };
                 let are = if count == 1 { "field is" } else { "fields are" };
-                format!("{count} {are} hidden from this key: {}{more}", names.join(", "))
+                format!("{count} {are} hidden from this key in some or all: {}{more}", names.join(", "))
             }
         };
         let statuses: Vec<String> =
@@ -93,7 +93,10 @@ mod tests {
             shown.take(record.as_object().unwrap(), Resource::Property);
         }
         let told = shown.told().unwrap();
-        assert_eq!(told, "of 3: Active 2, Closed 1; 1 field is hidden from this key: BuyerName");
+        assert_eq!(
+            told,
+            "of 3: Active 2, Closed 1; 1 field is hidden from this key in some or all: BuyerName"
+        );
         assert_eq!(shown.keys.len(), 3);
         let mut lookups = Shown::default();
         lookups.take(&Map::new(), Resource::Lookup);
