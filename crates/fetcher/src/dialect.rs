@@ -44,14 +44,6 @@ impl Api {
         }
     }
 
-    /// The most records of a resource that the dialect puts on one page.
-    pub const fn most_per_page(self, resource: Resource) -> u32 {
-        match self {
-            Self::Reso => 1000,
-            Self::Spark => spark::url::most_per_page(resource),
-        }
-    }
-
     /// Whether the dialect brings the relation along with records of the resource.
     pub fn expands(self, resource: Resource, relation: Relation) -> bool {
         match self {

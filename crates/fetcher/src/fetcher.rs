@@ -135,7 +135,8 @@ impl Fetcher {
 
     /// The most records of a resource that the feed puts on one page.
     pub fn most_per_page(&self, resource: Resource) -> u32 {
-        self.line.settings.page_size.min(self.line.settings.api.most_per_page(resource))
+        let page_size = self.line.settings.page_size;
+        self.line.settings.api.most_per_page(resource).map_or(page_size, |most| most.min(page_size))
     }
 
     /// Reads the token from its source again; whether it is another one now.
