@@ -186,7 +186,8 @@ fn trouble(chance: &mut Rng) -> Trouble {
             chance,
             &[InTrouble::Ignored, InTrouble::PageOfTen, InTrouble::Nothing, InTrouble::Refused],
         )),
-        28 => Trouble::NoExpansion("Media"),
+        // Parts of it are expansions of their own natively.
+        28 => Trouble::NoExpansion(pick(chance, &["Media", "Media", "Photos", "Videos", "Documents"])),
         29 => Trouble::EmptyExpansion("Media"),
         30 => Trouble::PartialExpansion("Media"),
         31 => Trouble::TooSlowAbove(chance.usize(2..30)),
