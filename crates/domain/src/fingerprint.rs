@@ -89,7 +89,7 @@ impl<'p> Collector<'p> {
         if !by_stamps {
             return Fingerprint::of_modification(modified_at);
         }
-        let count = |slot: usize| self.fields[slot].map(short).and_then(|count| count.parse::<u32>().ok());
+        let count = |slot: usize| normalise_number(self.fields[slot]?.trim_matches('"'))?.as_count();
         let unseen_tours =
             count(TOURS_COUNT) > Some(0) && self.fields[TOUR_ADDRESSES].iter().all(Option::is_none);
         let unseen = |(number, stamp): (usize, usize)| {

@@ -272,7 +272,11 @@ impl FeedContext {
             Err(JobError::Feed(error))
                 if error.recovery() == Recovery::Shrink && request.top <= page_size::SMALLEST =>
             {
-                let Ok(page) = self.ask_once(&uncounted, priority).await else { return Err(error.into()) };
+                let mut page = match self.ask_once(&uncounted, priority).await {
+                    Err(JobError::Feed(_)) => return Err(error.into()),
+                    answer => answer?,
+                };
+                page.head.unsynced |= error.exchange().unsynced;
                 tracing::warn!(%resource, error = crate::error::chain(&error), "the feed cannot count these records");
                 Ok(page)
             }

@@ -40,7 +40,7 @@ sql! {
     REFUSE = "update replicator.oauth_token set refused_at = clock_timestamp(), refused_reason = $3, free_at = null \
         where feed = $1 and generation = $2 and refused_at is null";
     FORGET = "delete from replicator.oauth_token where feed = $1 \
-        and (expires_at <= clock_timestamp() or refused_at is not null) \
+        and (expires_at <= clock_timestamp() - interval '1 day' or refused_at is not null) \
         and coalesce(free_at <= clock_timestamp(), true)";
 }
 

@@ -36,6 +36,14 @@ pub fn normalise(text: &str) -> Option<Normalised> {
     Some(Normalised { negative, digits, exponent })
 }
 
+impl Normalised {
+    /// The number as a count: whole, and not below zero.
+    pub fn as_count(&self) -> Option<u32> {
+        let zeros = u32::try_from(self.exponent).ok().filter(|_| !self.negative)?;
+        self.digits.parse::<u32>().ok()?.checked_mul(10_u32.checked_pow(zeros)?)
+    }
+}
+
 impl fmt::Display for Normalised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.negative { "-" } else { "" };

@@ -108,6 +108,20 @@ fn a_number_for_a_key_is_kept_as_it_is_written() {
 }
 
 #[test]
+fn a_count_of_photos_is_read_however_it_is_spelled() {
+    let photos = |count: &str| {
+        let json = format!(r#"{{"ListingKey":"1","PhotosCount":{count}}}"#);
+        read(&json, &shape()).map_or(None, |record| record.fingerprint.photos)
+    };
+    for (spelled, count) in [("7", 7), ("10", 10), ("20.0", 20), ("\"100\"", 100), ("12e1", 120), ("0", 0)] {
+        assert_eq!(photos(spelled), Some(count), "{spelled}");
+    }
+    for none in ["1.5", "-3", "1e30", "\"many\"", "null"] {
+        assert_eq!(photos(none), None, "{none}");
+    }
+}
+
+#[test]
 fn media_say_which_of_their_parts_they_are_silent_of() {
     let json = r#"{"ListingKey":"1","Media@Spark.Absent":["Videos","Holograms"],"Media":[],"Media@Spark.Omitted":["FloPlans"]}"#;
     let record = read(json, &shape());

@@ -23,6 +23,9 @@ use crate::jobs::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 /// How often the inbox is looked into.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// About as many requests find out that one key of a list is what the feed refuses.
+const TO_FIND_OUT: usize = 16;
+
 /// Keys of one resource that are read at once.
 const BATCH: i64 = 100;
 
@@ -142,10 +145,10 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
         priority: Priority::Update,
     };
     let preferred = preferred_form(context, resource).await?;
-    let (asked, pages) = match read(context, &question, &keys, preferred).await? {
-        KeyAnswer::Pages { asked, pages } => (asked, pages),
+    let (asked, pages, requests) = match read(context, &question, &keys, preferred).await? {
+        KeyAnswer::Pages { asked, pages } => (asked, pages, None),
         // The update meets it too, and says so.
-        KeyAnswer::Undeliverable { .. } => (1, Vec::new()),
+        KeyAnswer::Undeliverable { .. } => (1, Vec::new(), Some(TO_FIND_OUT)),
         KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
     };
     let read: Vec<_> = pages.iter().map(|page| context.read(page, resource)).collect();
@@ -182,7 +185,7 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
     // The inbox is settled after the rows: a crash in between reads these keys once more.
     let again = |event: &DueEvent| event::read_again_at(event.received_at, asked_at, context.cache_window());
     settle(context, resource, due, again).await?;
-    Ok(pages.len().max(1))
+    Ok(requests.unwrap_or(pages.len().max(1)))
 }
 
 async fn settle(

@@ -182,11 +182,12 @@ struct Turn {
     next: Instant,
     pause: Duration,
     least: Duration,
+    last: Option<Instant>,
 }
 
 impl Turn {
     fn new(least: Duration) -> Self {
-        Self { next: Instant::now(), pause: least, least }
+        Self { next: Instant::now(), pause: least, least, last: None }
     }
 
     fn has_come(&mut self, standing: TokenStanding, probe_every: Duration) -> bool {
@@ -195,13 +196,15 @@ impl Turn {
             TokenStanding::Absent => false,
             TokenStanding::NotRefused => self.next <= Instant::now(),
             TokenStanding::Refused(at) => {
-                *self = Self::new(self.least);
-                at.elapsed() >= probe_every
+                *self = Self { last: self.last, ..Self::new(self.least) };
+                // A probe that nobody answered is one, too.
+                self.last.map_or(at, |last| last.max(at)).elapsed() >= probe_every
             }
         }
     }
 
     fn probed(&mut self, probe_every: Duration) {
+        self.last = Some(Instant::now());
         self.next = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(probe_every);
     }
@@ -260,6 +263,10 @@ mod tests {
         assert!(turn.has_come(TokenStanding::Refused(ago(16)), EVERY));
         turn.probed(EVERY);
         assert!(!turn.has_come(TokenStanding::Refused(ago(0)), EVERY));
+        assert!(
+            !turn.has_come(TokenStanding::Refused(ago(16)), EVERY),
+            "the probe just now was not answered"
+        );
         assert!(turn.has_come(TokenStanding::NotRefused, EVERY), "a new token waits for the old one's turn");
     }
 

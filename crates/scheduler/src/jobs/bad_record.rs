@@ -14,7 +14,7 @@ use spark_store::{Confirmed, PageCommit};
 use super::Run;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 use super::collection::{Collection, started_at};
-use crate::error::JobError;
+use crate::error::{JobError, chain};
 
 /// Commits the next records but for those that cannot be delivered, and answers the walk behind them. The error of the
 /// page stands if that cannot be done: the list is not in the order of its keys, or its keys break it, too.
@@ -114,7 +114,14 @@ async fn read_each(
     let preferred = preferred_form(context, resource).await?;
     let (mut pages, mut undelivered, mut done) = (Vec::new(), Vec::new(), 0);
     while done < keys.len() {
-        match read(context, &question, &keys[done..], preferred).await? {
+        let answer = match read(context, &question, &keys[done..], preferred).await {
+            // Its relations are refused, and nobody else's: it is put away with them.
+            Err(JobError::Feed(error @ (FeedError::KeyListRefused(_) | FeedError::NotOffered(_)))) => {
+                KeyAnswer::Undeliverable { why: chain(&error) }
+            }
+            answer => answer?,
+        };
+        match answer {
             KeyAnswer::Pages { asked, pages: answered } => {
                 done += asked;
                 pages.extend(answered);

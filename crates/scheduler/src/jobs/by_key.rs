@@ -90,20 +90,18 @@ pub(crate) async fn read(
                 }
                 let bare = KeyQuestion { expand: &[], ..plain };
                 if !question.expand.is_empty() && is_answered(context, &bare, &keys[0], form).await? {
-                    let other = match keys.get(1) {
-                        Some(other) => is_answered(context, question, other, form).await?,
-                        None => false,
-                    };
-                    if other {
-                        return Ok(KeyAnswer::Undeliverable { why: chain(&error) });
-                    }
                     if form != preferred {
                         remember(context, question.resource, form).await?;
                     }
                     return Err(error.into());
                 }
                 let Some(next) = form.next() else {
-                    return refused_in_every_form(context, question, keys, preferred, &error).await;
+                    return Ok(if another_is_answered(context, question, keys, preferred).await? {
+                        tracing::warn!(key = %keys[0], error = chain(&error), "the feed refuses this key");
+                        KeyAnswer::Undeliverable { why: chain(&error) }
+                    } else {
+                        KeyAnswer::Misread { asked: 1 }
+                    });
                 };
                 tracing::debug!(?form, ?next, error = chain(&error), "the key is refused in this form");
                 (form, most) = (next, keys.len());
@@ -120,6 +118,11 @@ pub(crate) async fn read(
                 most = asked / 2;
             }
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
+                // A feed that answers nothing at all is no fault of this record's.
+                let silent = matches!(error, FeedError::TooSlow { .. });
+                if silent && !another_is_answered(context, question, keys, preferred).await? {
+                    return Err(error.into());
+                }
                 tracing::warn!(key = %keys[0], error = chain(&error), "the feed cannot deliver this record");
                 return Ok(KeyAnswer::Undeliverable { why: chain(&error) });
             }
@@ -146,26 +149,31 @@ async fn is_answered(
     Ok(matches!(asked, Asked::Pages(_)))
 }
 
-/// Whether it is the first key that the feed refuses, or every one: another tells. Where nothing follows from a key
-/// without an answer, it need not be asked.
-async fn refused_in_every_form(
+/// Whether the feed answers for some other key, in whatever form: then the first one is at fault.
+async fn another_is_answered(
     context: &FeedContext,
     question: &KeyQuestion<'_>,
     keys: &[RecordKey],
     preferred: KeyListForm,
-    error: &FeedError,
-) -> Result<KeyAnswer, JobError> {
-    let alone = KeyQuestion { control: None, ..*question };
-    let at_fault = match question.control.or(keys.get(1)) {
-        _ if question.may_be_silent => true,
-        Some(other) => is_answered(context, &alone, other, preferred).await?,
-        None => false,
-    };
-    if !at_fault {
-        return Ok(KeyAnswer::Misread { asked: 1 });
+) -> Result<bool, JobError> {
+    let bare = KeyQuestion { select: &[], expand: &[], omit: &[], control: None, ..*question };
+    let held = crate::persist!(context, context.store.last_key(context.feed(), question.resource))?;
+    let others = [question.control, held.as_ref(), keys.last()];
+    let forms = [preferred, KeyListForm::In, KeyListForm::EqOr, KeyListForm::Single];
+    for other in others.into_iter().flatten().filter(|other| **other != keys[0]) {
+        for (at, form) in forms.into_iter().enumerate() {
+            if at > 0 && form == preferred {
+                continue;
+            }
+            match is_answered(context, &bare, other, form).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(JobError::Feed(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
     }
-    tracing::warn!(key = %keys[0], error = chain(error), "the feed refuses this key");
-    Ok(KeyAnswer::Undeliverable { why: chain(error) })
+    Ok(false)
 }
 
 /// Asks in one form.
@@ -216,7 +224,16 @@ async fn ask(
                 None => break,
             }
         }
-        lists.extend(cut_off(&list, &answered[before..], question.control));
+        match left_over(&list, &answered[before..], question.control) {
+            _ if form == KeyListForm::Single => {}
+            LeftOver::Nothing => {}
+            LeftOver::Keys(rest) => {
+                // The next list must be asked for while these are held.
+                pages.iter_mut().for_each(Page::give_back);
+                lists.push_back(rest);
+            }
+            LeftOver::Unknown => return Ok(Asked::Misread),
+        }
     }
     let doubtful = question.control.is_none() && !question.may_be_silent && form != KeyListForm::Single;
     if answered.is_empty() && doubtful {
@@ -229,20 +246,32 @@ async fn ask(
     }
 }
 
-/// What a server may have cut off from the answer to a list, if it answered for some of its keys and not for others: a
-/// page has a size of the server's own. Asked for alone, these are gone if none of them comes.
-fn cut_off(
-    list: &[RecordKey],
-    answered: &[RecordKey],
-    control: Option<&RecordKey>,
-) -> Option<Vec<RecordKey>> {
+/// What of a list is still to be asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum LeftOver {
+    Nothing,
+    /// The server may have cut these off, since it answered for others: a page has a size of the server's own.
+    Keys(Vec<RecordKey>),
+    /// The control key did not come, and nothing says why.
+    Unknown,
+}
+
+/// Holds an answer against its list. Keys that are silent are gone only by an answer of their own, with its control.
+fn left_over(list: &[RecordKey], answered: &[RecordKey], control: Option<&RecordKey>) -> LeftOver {
     let answered: HashSet<&RecordKey> = answered.iter().collect();
-    let silent = |key: &&RecordKey| !answered.contains(key) && Some(*key) != control;
-    let mut rest: Vec<RecordKey> = list.iter().filter(silent).cloned().collect();
-    let some = answered.iter().any(|key| Some(*key) != control);
-    let cut = some && !rest.is_empty();
-    rest.extend(control.cloned());
-    cut.then_some(rest)
+    let of_ours = |key: &&RecordKey| Some(*key) != control;
+    let mut rest: Vec<RecordKey> =
+        list.iter().filter(of_ours).filter(|key| !answered.contains(key)).cloned().collect();
+    let some = answered.iter().any(of_ours);
+    let control_came = control.is_none_or(|control| answered.contains(control));
+    match (some, rest.is_empty(), control_came) {
+        (true, true, true) | (false, _, true) => LeftOver::Nothing,
+        (true, false, _) | (true, true, false) => {
+            rest.extend(control.cloned());
+            LeftOver::Keys(rest)
+        }
+        (false, _, false) => LeftOver::Unknown,
+    }
 }
 
 /// Whether the question is refused, and not the resource (Spark 1500).
@@ -277,4 +306,28 @@ pub(crate) async fn preferred_form(
 
 async fn remember(context: &FeedContext, resource: Resource, form: KeyListForm) -> Result<(), JobError> {
     crate::persist!(context, context.store.set_key_form(&context.lease, resource, form))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(names: &str) -> Vec<RecordKey> {
+        names.split_whitespace().map(|name| RecordKey::new(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_silent_beside_keys_that_answer_is_asked_for_again_with_the_control() {
+        let control = &keys("z")[0];
+        let of = |list: &str, answered: &str| left_over(&keys(list), &keys(answered), Some(control));
+        assert_eq!(of("a b c z", "a z"), LeftOver::Keys(keys("b c z")));
+        assert_eq!(of("a b c z", "a b"), LeftOver::Keys(keys("c z")), "the control was cut off as well");
+        assert_eq!(of("a b c z", "a b c"), LeftOver::Keys(keys("z")), "the control alone");
+        assert_eq!(of("a b c z", "a b c z"), LeftOver::Nothing);
+        assert_eq!(of("b c z", "z"), LeftOver::Nothing, "they are gone");
+        assert_eq!(of("b c z", ""), LeftOver::Unknown, "an empty answer says nothing");
+        assert_eq!(of("z", ""), LeftOver::Unknown);
+        assert_eq!(left_over(&keys("a b"), &keys("a"), None), LeftOver::Keys(keys("b")));
+        assert_eq!(left_over(&keys("b"), &[], None), LeftOver::Nothing);
+    }
 }

@@ -245,9 +245,10 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
         let paging = context.paging(run.resource);
         let request = PageRequest { query: &collection.query, position, paging, top: walk.top };
         let error = match context.ask(&request, run.job.priority()).await {
-            Ok(page)
-                if paging == Paging::NextLink && misleads(run, &walk, &collection.query, &page).await? =>
-            {
+            Ok(mut page) => {
+                if paging != Paging::NextLink || !misleads(run, &walk, &collection.query, &mut page).await? {
+                    return Ok(Next::Page(Box::new(Fetched { walk, page })));
+                }
                 context.page_by_key(run.resource).await?;
                 if !may_start_over {
                     let (records, expected) = (walk.records + page.len() as u64, walk.expected.unwrap_or(0));
@@ -258,7 +259,6 @@ async fn fetch(run: &Run<'_>, mut walk: Walk, collection: &Collection<'_>) -> Re
                 let again = walk.start_over(context.now().await?);
                 return Ok(Next::StartOver(Box::new(again)));
             }
-            Ok(page) => return Ok(Next::Page(Box::new(Fetched { walk, page }))),
             Err(JobError::Feed(error)) => error,
             Err(other) => return Err(other),
         };
@@ -309,14 +309,13 @@ pub(super) async fn misleads(
     run: &Run<'_>,
     walk: &Walk,
     query: &Query,
-    page: &Page,
+    page: &mut Page,
 ) -> Result<bool, JobError> {
-    let head = &page.head;
     if !run.context.settings.fetcher.api.has_links() {
         // Its tokens are all it has: a list that ends too early fails by its count.
         return Ok(false);
     }
-    if let Some(link) = &head.next {
+    if let Some(link) = &page.head.next {
         let skips = ["$skip=", "%24skip="].iter().any(|option| link.contains(option));
         if skips && run.resource != Resource::Lookup {
             tracing::warn!(resource = %run.resource, "the feed pages by $skip; it is paged by key from now on");
@@ -325,10 +324,17 @@ pub(super) async fn misleads(
         return Ok(false);
     }
     let taken = walk.records + page.len() as u64;
-    let mut expected = walk.expected.or(head.count);
-    let full = page.len() == usize::try_from(head.top).unwrap_or(usize::MAX);
+    let mut expected = walk.expected.or(page.head.count);
+    let full = page.len() == usize::try_from(page.head.top).unwrap_or(usize::MAX);
+    // A full page without a link is a doubtful end, and so is one that a server may have cut at a size of its own: short of its count, or of a list without one.
+    let doubtful = full || expected.map_or(query.count, |expected| taken < expected);
+    if !doubtful {
+        return Ok(false);
+    }
+    // It is asked on while this page is held.
+    page.give_back();
     let cut = if full {
-        // A full page without a link is a doubtful end: the feed's own count decides.
+        // The feed's own count decides.
         if expected.is_none() {
             let keys = Query::key_list(run.resource);
             expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
@@ -338,9 +344,7 @@ pub(super) async fn misleads(
             None => goes_on(run, query, page).await?,
         }
     } else {
-        // So is a page that a server may have cut at a size of its own: short of its count, or of a list without one.
-        let doubtful = expected.map_or(query.count, |expected| taken < expected);
-        doubtful && goes_on(run, query, page).await?
+        goes_on(run, query, page).await?
     };
     if cut {
         tracing::warn!(

@@ -8,14 +8,11 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use spark_domain::walk::{Paging, Position};
-use spark_domain::{
-    Checkpoint, Expansion, Filter, Job, MediaPart, Query, RecordKey, Relation, Resource, Timestamp,
-};
+use spark_domain::{Checkpoint, Expansion, Job, MediaPart, Query, Recovery, Relation, Resource, Timestamp};
 use spark_fetcher::{Error as FeedError, PageRequest};
 use spark_store::ExpansionOff;
 
 use super::Run;
-use super::by_key::preferred_form;
 use crate::context::FeedContext;
 use crate::error::{JobError, chain};
 
@@ -65,8 +62,14 @@ pub(crate) async fn turn_off_refused(run: &Run<'_>, refused: &Query, top: u32) -
     }
     let mut guilty = Vec::new();
     for (expansion, alone) in context.settings.fetcher.api.apart(refused) {
-        if let Err(error) = ask(run, &alone, top).await? {
-            guilty.push((expansion, chain(&error)));
+        match ask(run, &alone, top).await {
+            Ok(Err(error)) => guilty.push((expansion, chain(&error))),
+            Ok(Ok(())) => {}
+            // Whatever else is wrong with it is no verdict about the expansion.
+            Err(JobError::Feed(error)) if error.recovery() != Recovery::SignIn => {
+                tracing::debug!(relation = %expansion, error = chain(&error), "it cannot be told whether this expansion is on");
+            }
+            Err(error) => return Err(error),
         }
     }
     if guilty.is_empty() {
@@ -158,7 +161,13 @@ pub(crate) async fn try_parts_again(run: &Run<'_>) -> Result<(), JobError> {
             count: false,
             ..Query::collection(resource)
         };
-        if let Err(error) = ask(run, &alone, 1).await? {
+        let refusal = match ask(run, &alone, 1).await {
+            Ok(answer) => answer.err(),
+            // A record that breaks it, or no answer in time: the others are not held up by it.
+            Err(JobError::Feed(error)) if error.recovery() != Recovery::SignIn => Some(error),
+            Err(error) => return Err(error),
+        };
+        if let Some(error) = refusal {
             let reason = chain(&error);
             let turn_off = || context.store.turn_off_expansion(&context.lease, resource, expansion, &reason);
             crate::persist!(context, turn_off())?;
@@ -180,21 +189,4 @@ async fn rested(context: &FeedContext, resource: Resource) -> Result<Vec<Expansi
         off.retain(|off| now - off.off.at >= rest);
     }
     Ok(off)
-}
-
-/// The question for the relations of one key, which tells as much as that of many.
-pub(super) async fn of_key(
-    run: &Run<'_>,
-    key: &RecordKey,
-    expand: &[Relation],
-    omit: &[MediaPart],
-) -> Result<Query, JobError> {
-    let form = preferred_form(run.context, run.resource).await?;
-    Ok(Query {
-        filter: Filter::Keys(vec![key.clone()], form),
-        expand: expand.to_vec(),
-        omit: omit.to_vec(),
-        count: false,
-        ..Query::key_list(run.resource)
-    })
 }

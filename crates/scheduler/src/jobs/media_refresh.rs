@@ -9,13 +9,14 @@ use spark_domain::fingerprint::FINGERPRINT_FIELDS;
 use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size::{self, FIRST_PARENTS, MOST_PARENTS};
 use spark_domain::walk::Position;
-use spark_domain::{Checkpoint, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_domain::{Checkpoint, Query, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_fetcher::Error as FeedError;
 use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
 
 use super::bad_record::put_away;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
 use super::{Ended, Run, begin, expansions};
-use crate::error::JobError;
+use crate::error::{JobError, chain};
 
 /// One parent whose relations are wanted.
 struct Wanted {
@@ -182,9 +183,17 @@ async fn refresh(
             }
             Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
             Err(JobError::Feed(error)) if expansions::may_be_meant(&error) => {
-                let asked = expansions::of_key(run, &keys[done], &expand, &omit).await?;
-                let fewer = expansions::turn_off_refused(run, &asked, 1).await?;
-                return if fewer { Ok(Refreshed::WithFewerRelations) } else { Err(error.into()) };
+                // What one listing is refused for says nothing about the others: the whole list tells.
+                let (expand, omit) = (expand.clone(), omit.clone());
+                let list = Query { expand, omit, count: false, ..Query::collection(resource) };
+                if expansions::turn_off_refused(run, &list, 1).await? {
+                    return Ok(Refreshed::WithFewerRelations);
+                }
+                if matches!(error, FeedError::ExpansionOff(_)) {
+                    return Err(error.into());
+                }
+                put_away(run, &keys[done], &wanted[done].names(), &chain(&error)).await?;
+                (1, Vec::new())
             }
             Err(error) => return Err(error),
         };

@@ -8,7 +8,7 @@ use spark_store::{Confirmed, PageCommit};
 
 use super::Run;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
-use crate::error::JobError;
+use crate::error::{JobError, chain};
 
 /// Keys taken from the store at once; the URL's length cuts them further.
 const BATCH: i64 = 400;
@@ -23,7 +23,7 @@ pub(super) async fn read_again(run: &mut Run<'_>) -> Result<(), JobError> {
         let Some(last) = keys.last().cloned() else { break };
         let mut rest = keys.as_slice();
         while !rest.is_empty() {
-            rest = &rest[batch(run, rest).await?..];
+            rest = &rest[batch(run, rest).await?.min(rest.len())..];
             if context.is_stopping() {
                 return Err(JobError::Cancelled);
             }
@@ -52,7 +52,12 @@ async fn batch(run: &mut Run<'_>, keys: &[RecordKey]) -> Result<usize, JobError>
         KeyAnswer::Pages { asked, pages } => (asked, pages),
         // The next night asks again.
         KeyAnswer::Undeliverable { .. } => return Ok(1),
-        KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
+        // No reason to do the look-back over again.
+        KeyAnswer::Misread { asked } => {
+            let error = JobError::KeysMisread { asked };
+            tracing::warn!(resource = %run.resource, error = chain(&error), "records without a stamp cannot be read");
+            return Ok(keys.len());
+        }
     };
     let mut records = Vec::new();
     let mut rejected = Vec::new();

@@ -253,6 +253,52 @@ async fn a_listing_whose_media_never_come_in_time_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_feed_that_answers_nothing_is_no_fault_of_its_records() {
+    let mut world = filled(20).await;
+    world.settings.fetcher.timeouts.read = Duration::from_millis(100);
+    for key in &world.simulator.world().keys(sim(PROPERTY))[..3] {
+        world.simulator.world().change_photos(key, PhotoChange::Replace);
+    }
+    world.succeed(Job::Update, PROPERTY).await;
+    world
+        .simulator
+        .faults()
+        .push(Fault::new(Trouble::Stall(Duration::from_mins(5))).on("Property").forever());
+    let problem = world.fail(Job::MediaRefresh, PROPERTY).await;
+    assert!(problem.contains("did not"), "{problem}");
+    assert_eq!(world.ask::<i64>("select count(*) from replicator.quarantine").await, 0);
+    world.simulator.faults().clear();
+    world.succeed(Job::MediaRefresh, PROPERTY).await;
+    world.assert_media_equal().await;
+}
+
+#[tokio::test]
+async fn a_listing_whose_media_are_refused_switches_nothing_off_for_the_others() {
+    let world = filled(20).await;
+    let keys = world.simulator.world().keys(sim(PROPERTY));
+    let refused = Fault::new(bare(400)).on("Property").matching("Media").matching(&keys[7]);
+    world.simulator.faults().push(refused.forever());
+    for changed in [&keys[7..8], &keys[5..10]] {
+        world.simulator.clock().advance(Duration::from_secs(2));
+        for key in changed {
+            world.simulator.world().change_photos(key, PhotoChange::Replace);
+        }
+        world.succeed(Job::Update, PROPERTY).await;
+        world.succeed(Job::MediaRefresh, PROPERTY).await;
+        assert_eq!(world.ask::<i64>("select count(*) from replicator.expansion").await, 0);
+        let reported: String = world
+            .ask(
+                "select string_agg(key || ' ' || relation, ';' order by relation) from replicator.quarantine",
+            )
+            .await;
+        assert!(reported.starts_with(&format!("{} Media", keys[7])), "{reported}");
+        for key in changed.iter().filter(|key| **key != keys[7]) {
+            world.assert_relation_equal(PROPERTY, key, Relation::Media).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_window_that_hangs_is_asked_for_in_parts() {
     let mut world = World::of(40).await;
     world.settings.fetcher.timeouts.read = Duration::from_millis(300);

@@ -104,6 +104,8 @@ async fn media_of_listings_whose_stamps_stand_still_is_never_asked_for() {
         // Natively a tour's address is not among the fields: any edit may have changed it.
         world.simulator.world().change_tour(key, None);
     }
+    // Longer than a cache may show what was before.
+    world.simulator.clock().advance(Duration::from_mins(30));
     for job in [Job::InitialDownload, Job::MediaRefresh] {
         world.succeed(job, PROPERTY).await;
     }

@@ -321,8 +321,9 @@ async fn the_tokens_of_a_feed_that_is_not_signed_in_to_any_more_go_when_they_are
     daemon.stopped().await;
     // A second instance with the former configuration might need them.
     assert_eq!(world.ask::<i64>(GENERATION).await, 1);
-    world.execute(AGE).await;
-    world.execute(AGE).await;
+    for _ in 0..4 {
+        world.execute(AGE).await;
+    }
     let daemon = world.daemon();
     world.until("the old pair is gone", "select count(*) = 0 from replicator.oauth_token").await;
     daemon.stop_gently();

@@ -38,7 +38,10 @@ static UNSTAMPED: ByResource = ByResource::new(
     0,
 );
 
-pub(super) static PER_TABLE: [&ByResource; 3] = [&UNFETCHED, &DUE, &UNSTAMPED];
+static LAST: ByResource =
+    ByResource::new("select key from {table} where feed = $1 order by key desc limit 1", 0);
+
+pub(super) static PER_TABLE: [&ByResource; 4] = [&UNFETCHED, &DUE, &UNSTAMPED, &LAST];
 
 sql! {
     NEXT = "select min(due_at) from replicator.relation_set \
@@ -198,6 +201,18 @@ impl Store {
                 .await?;
             unit.done();
             keys.iter().map(|key| text::key(key)).collect()
+        })
+        .await
+    }
+
+    /// The last of our keys, in their order.
+    pub async fn last_key(&self, feed: &FeedName, resource: Resource) -> Result<Option<RecordKey>, Error> {
+        self.observed("state", async {
+            let mut unit = self.unit().await?;
+            let last = sqlx::query_scalar::<_, String>(LAST.of(resource)).bind(feed.as_str());
+            let last = last.fetch_optional(unit.conn()).await?;
+            unit.done();
+            last.map(|key| text::key(&key)).transpose()
         })
         .await
     }

@@ -21,7 +21,8 @@ static WAKE_UNSTAMPED: ByResource = ByResource::new(
     "with sleeping as (select state.key, state.relation from replicator.relation_set as state \
          join {table} as held on held.feed = $1 and held.key = state.key \
          where state.feed = $1 and state.resource = $2 and held.modified_at is null and state.fetched is not null \
-             and state.due_at is null and not state.after_sweep order by state.key, state.relation limit $3) \
+             and state.due_at is null and not state.after_sweep and state.wanted not like '%p=%' \
+         order by state.key, state.relation limit $3) \
      update replicator.relation_set as state set due_at = clock_timestamp(), tries = 0 from sleeping \
      where state.feed = $1 and state.resource = $2 and state.key = sleeping.key \
          and state.relation = sleeping.relation",

@@ -117,7 +117,7 @@ async fn a_pair_is_forgotten_only_by_the_leader_and_when_it_is_good_for_nobody()
     let database = signed_in().await;
     let (store, lease) = (&database.store, database.feed("beaches").await);
     assert!(!store.forget_oauth_token(&lease).await.unwrap(), "its access token still works");
-    database.run("update replicator.oauth_token set expires_at = now() - interval '1 second'").await;
+    database.run("update replicator.oauth_token set expires_at = now() - interval '25 hours'").await;
     store.claim_oauth_refresh(lease.feed(), 1, "somebody", LONG).await.unwrap();
     assert!(!store.forget_oauth_token(&lease).await.unwrap(), "somebody refreshes it right now");
     store.release_oauth_refresh(lease.feed(), 1, "somebody", Duration::ZERO, Spent::No).await.unwrap();

@@ -83,7 +83,7 @@ pub fn judge(
     let stale_parent = known.parent.is_some_and(|(ours, theirs)| theirs < ours);
     let older = match known.wanted {
         None => stale_parent,
-        Some(_) => state.is_older_than(wanted_newest),
+        Some(_) => stale_parent || state.is_older_than(wanted_newest),
     };
     let mine = (state.text.clone(), state.newest);
     let moved = known.wanted.as_ref().is_some_and(|(text, _)| *text != mine.0);
@@ -136,7 +136,9 @@ pub fn judge(
     let lacking = !set.absent.is_empty();
     let most = if lacking { MOST_TRIES } else { MOST_READS };
     // A stamp from the future must not put the second read off until then.
-    let settles_in = state.newest.map(|newest| (newest + cache_window - asked_at).min(cache_window));
+    // A part whose stamp is not shown may have gone with any edit.
+    let moved_at = state.newest.max(known.parent.map(|(_, theirs)| theirs));
+    let settles_in = moved_at.map(|moved| (moved + cache_window - asked_at).min(cache_window));
     let fresh = settles_in.filter(|left| *left > TimeDelta::zero());
     // Two reads a change: what is still odd after the second is how the feed is.
     let due = match (older, fewer, fresh) {

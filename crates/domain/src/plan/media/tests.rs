@@ -178,6 +178,19 @@ fn what_came_without_some_of_its_parts_applies_and_is_read_as_often_as_a_set_tha
 }
 
 #[test]
+fn an_answer_with_an_older_parent_is_never_at_rest_though_its_own_stamp_is_newer() {
+    // The last tour is gone: nothing speaks but the photos' stamp, which is old.
+    let gone = answer(0, 1, "");
+    let stale = answer(10, 1, &photos(1));
+    let behind = Known { parent: Some((at(30), at(10))), ..known(Some(&gone), None, 0) };
+    let verdict = judged(&behind, &stale, 60);
+    assert_eq!((verdict.due, &verdict.wanted), (Due::At(at(80)), &behind.wanted.clone().unwrap()));
+    // The parent is ours, and a moment old: what came with it may be from before.
+    let fresh = Known { parent: Some((at(59), at(59))), ..known(Some(&gone), None, 0) };
+    assert_eq!(judged(&fresh, &answer(0, 1, &photos(1)), 60).due, Due::At(at(79)));
+}
+
+#[test]
 fn media_without_their_photos_are_not_held_against_the_count_of_photos() {
     for annotation in ["Absent", "Omitted"] {
         let part = answer(0, 5, &format!(r#","Media":[],"Media@Spark.{annotation}":["Photos"]"#));

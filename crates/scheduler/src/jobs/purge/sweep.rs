@@ -79,12 +79,14 @@ async fn walk_on(run: &mut Run<'_>, sweep: SweepId, mut walk: Walk) -> Result<Wa
         let request =
             PageRequest { query: &query, position, paging: context.paging(run.resource), top: walk.top };
         let page = match context.ask(&request, run.job.priority()).await {
-            Ok(page) if request.paging == Paging::NextLink && misleads(run, &walk, &query, &page).await? => {
-                // A list cut short is no list; the next sweep pages by key.
-                context.page_by_key(run.resource).await?;
-                return Err(Void::Unfinished.into());
+            Ok(mut page) => {
+                if request.paging == Paging::NextLink && misleads(run, &walk, &query, &mut page).await? {
+                    // A list cut short is no list; the next sweep pages by key.
+                    context.page_by_key(run.resource).await?;
+                    return Err(Void::Unfinished.into());
+                }
+                page
             }
-            Ok(page) => page,
             Err(JobError::Feed(error)) if error.recovery() == Recovery::Shrink => {
                 walk.unsynced |= error.exchange().unsynced;
                 walk.top = page_size::after_refusal(walk.top).ok_or(JobError::Feed(error))?;

@@ -62,6 +62,7 @@ calls! {
         next_due_relation(at.feed(), R, &RELATIONS);
         unfetched_keys(at.feed(), R, &Relation::ALL, None, 9);
         unstamped_keys(at.feed(), R, None, 9);
+        last_key(at.feed(), R);
         relation_queue(at.feed());
         sweep_summary(at.feed(), R, at.sweep, at.began_at);
         purge_candidates(at.feed(), R, at.sweep, at.began_at, None, 9);

@@ -121,7 +121,7 @@ impl Stage {
             .run(
                 "insert into replicator.lease values ('hills', 'other', 4, now() - interval '1 hour'); \
                  insert into replicator.oauth_token (feed, generation, sealed, obtained_at, expires_at, claimed_by, sent) \
-                     select feed, 1, '\\x00', now(), now(), 'bob', 1 from replicator.feed; \
+                     select feed, 1, '\\x00', now(), now() - interval '2 days', 'bob', 1 from replicator.feed; \
                  update replicator.relation_set set after_sweep = true, due_at = null where key = 'b'; \
                  update replicator.resource set columns_version = 0, hash_recipe = 1 where resource = 'Property'; \
                  update replicator.relation_set set fetched = wanted, due_at = null where key = 'a'; \
