@@ -361,10 +361,12 @@ pub(super) async fn misleads(
 async fn goes_on(run: &Run<'_>, query: &Query, page: &Page) -> Result<bool, JobError> {
     let context = run.context;
     let Some(last) = context.read(page, run.resource).keys.pop() else { return Ok(false) };
-    let (position, paging) = (Position::After(last), Paging::Key);
+    let (position, paging) = (Position::After(last.clone()), Paging::Key);
     let keys = Query { filter: query.filter.clone(), count: false, ..Query::key_list(run.resource) };
     let request = PageRequest { query: &keys, position: &position, paging, top: 1 };
-    Ok(!context.ask(&request, run.job.priority()).await?.is_empty())
+    let behind = context.ask(&request, run.job.priority()).await?;
+    // A server that ignores the filter shows what stands before it.
+    Ok(context.read(&behind, run.resource).keys.iter().any(|key| *key > last))
 }
 
 /// Asks a query for one record, to hear how many answer it as the feed counts them.
