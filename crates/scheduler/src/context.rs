@@ -12,7 +12,7 @@ use spark_domain::walk::{Paging, Position};
 use spark_domain::{FeedName, Job, Query, Record, RecordKey, Recovery, Rejected, Resource, Shape, Timestamp};
 use spark_domain::{Page, record};
 use spark_fetcher::{Fetcher, Metadata, PageRequest};
-use spark_store::{Lease, Store};
+use spark_store::{Confirmed, Lease, PageCommit, RunId, Store};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -300,6 +300,33 @@ impl FeedContext {
     /// Postgres' clock; waited for while Postgres is away.
     pub(crate) async fn now(&self) -> Result<Timestamp, JobError> {
         crate::persist!(self, self.store.now())
+    }
+
+    /// The commit of records that were read by their keys, beside every walk: whatever changed makes its relations due.
+    pub(crate) fn page_of_keys<'a>(
+        &'a self,
+        (run, job): (RunId, Job),
+        resource: Resource,
+        records: &'a [Record<'a>],
+        rejected: &'a [Rejected],
+        confirmed: &'a Confirmed,
+    ) -> PageCommit<'a> {
+        PageCommit {
+            run,
+            resource,
+            job,
+            shape: self.shape(resource),
+            records,
+            rejected,
+            relations: self.settings.relations_of(resource),
+            expanded: &[],
+            mark_relations: true,
+            confirmed,
+            cache_window: self.settings.cache_window,
+            stage_keys: None,
+            checkpoint: None,
+            finish: None,
+        }
     }
 
     /// Reads a page's records by the shape of their resource.

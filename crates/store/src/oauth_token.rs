@@ -194,8 +194,8 @@ impl Store {
         .await
     }
 
-    /// Forgets the pair of a feed that has no use for it, once its access token has ended or can have no successor;
-    /// whether there was one. Until then an instance that does sign in may need it.
+    /// Forgets the pair of a feed that has no use for it, a day after its access token's end or once it can have no
+    /// successor; whether there was one. Until then an instance that does sign in may need it.
     pub async fn forget_oauth_token(&self, lease: &Lease) -> Result<bool, Error> {
         self.observed("state", async {
             let mut writing = self.begin_write(lease).await?;

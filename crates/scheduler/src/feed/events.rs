@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use spark_domain::job::Priority;
 use spark_domain::plan::{backoff, budget, event};
 use spark_domain::{Job, Record, RecordKey, Recovery, Rejected, Resource};
-use spark_store::{Confirmed, DueEvent, EventRead, PageCommit, RunId};
+use spark_store::{Confirmed, DueEvent, EventRead, RunId};
 use tokio::time::Instant;
 
 use crate::context::FeedContext;
@@ -134,21 +134,16 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
     // Before the question: what is read later than this is only fresher.
     let (asked_at, began) = (context.now().await?, Instant::now());
     let keys: Vec<RecordKey> = due.iter().map(|event| event.key.clone()).collect();
-    let question = KeyQuestion {
-        resource,
-        select: &[],
-        expand: &[],
-        omit: &[],
-        control: None,
-        // A listing that was withdrawn is an event like any other.
-        may_be_silent: true,
-        priority: Priority::Update,
-    };
+    // A listing that was withdrawn is an event like any other.
+    let question = KeyQuestion { may_be_silent: true, ..KeyQuestion::records(resource, Priority::Update) };
     let preferred = preferred_form(context, resource).await?;
     let (asked, pages, requests) = match read(context, &question, &keys, preferred).await? {
-        KeyAnswer::Pages { asked, pages } => (asked, pages, None),
+        KeyAnswer::Pages { asked, pages } => {
+            let requests = pages.len().max(1);
+            (asked, pages, requests)
+        }
         // The update meets it too, and says so.
-        KeyAnswer::Undeliverable { .. } => (1, Vec::new(), Some(TO_FIND_OUT)),
+        KeyAnswer::Undeliverable { .. } => (1, Vec::new(), TO_FIND_OUT),
         KeyAnswer::Misread { asked } => return Err(JobError::KeysMisread { asked }),
     };
     let read: Vec<_> = pages.iter().map(|page| context.read(page, resource)).collect();
@@ -157,22 +152,8 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
     let records: HashMap<&RecordKey, &Record<'_>> =
         read.iter().flat_map(|page| &page.records).map(|record| (&record.key, record)).collect();
     let records: Vec<Record<'_>> = records.into_values().cloned().collect();
-    let commit = PageCommit {
-        run: RunId::NONE,
-        resource,
-        job: Job::Update,
-        shape: context.shape(resource),
-        records: &records,
-        rejected: &rejected,
-        relations: context.settings.relations_of(resource),
-        expanded: &[],
-        mark_relations: true,
-        confirmed: &Confirmed::new(),
-        cache_window: context.settings.cache_window,
-        stage_keys: None,
-        checkpoint: None,
-        finish: None,
-    };
+    let nothing = Confirmed::new();
+    let commit = context.page_of_keys((RunId::NONE, Job::Update), resource, &records, &rejected, &nothing);
     let outcome = crate::persist!(context, context.store.commit_page(&context.lease, &commit))?;
     context.metrics.page_committed(context.feed(), resource, Job::Update, &outcome);
     if outcome.inserted + outcome.updated > 0 {
@@ -185,7 +166,7 @@ async fn read_batch(context: &FeedContext, resource: Resource, due: &[DueEvent])
     // The inbox is settled after the rows: a crash in between reads these keys once more.
     let again = |event: &DueEvent| event::read_again_at(event.received_at, asked_at, context.cache_window());
     settle(context, resource, due, again).await?;
-    Ok(requests.unwrap_or(pages.len().max(1)))
+    Ok(requests)
 }
 
 async fn settle(

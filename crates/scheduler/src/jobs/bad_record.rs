@@ -102,15 +102,7 @@ async fn read_each(
 ) -> Result<Option<(Vec<Page>, Undelivered)>, JobError> {
     let context = run.context;
     let (resource, priority) = (run.resource, run.job.priority());
-    let question = KeyQuestion {
-        resource,
-        select: &[],
-        expand,
-        omit: &[],
-        control: None,
-        may_be_silent: false,
-        priority,
-    };
+    let question = KeyQuestion { expand, ..KeyQuestion::records(resource, priority) };
     let preferred = preferred_form(context, resource).await?;
     let (mut pages, mut undelivered, mut done) = (Vec::new(), Vec::new(), 0);
     while done < keys.len() {

@@ -32,6 +32,13 @@ pub(crate) struct KeyQuestion<'a> {
     pub(crate) priority: Priority,
 }
 
+impl KeyQuestion<'_> {
+    /// Asks for whole records, without relations.
+    pub(crate) const fn records(resource: Resource, priority: Priority) -> Self {
+        Self { resource, select: &[], expand: &[], omit: &[], control: None, may_be_silent: false, priority }
+    }
+}
+
 /// How far a list of keys was understood.
 pub(crate) enum KeyAnswer {
     /// The pages hold what exists of the first `asked` keys.
@@ -159,13 +166,12 @@ async fn another_is_answered(
     let bare = KeyQuestion { select: &[], expand: &[], omit: &[], control: None, ..*question };
     let held = crate::persist!(context, context.store.last_key(context.feed(), question.resource))?;
     let others = [question.control, held.as_ref(), keys.last()];
-    let forms = [preferred, KeyListForm::In, KeyListForm::EqOr, KeyListForm::Single];
+    let others_of = [KeyListForm::In, KeyListForm::EqOr, KeyListForm::Single];
+    let others_of = others_of.into_iter().filter(|form| *form != preferred);
+    let forms: Vec<KeyListForm> = std::iter::once(preferred).chain(others_of).collect();
     for other in others.into_iter().flatten().filter(|other| **other != keys[0]) {
-        for (at, form) in forms.into_iter().enumerate() {
-            if at > 0 && form == preferred {
-                continue;
-            }
-            match is_answered(context, &bare, other, form).await {
+        for form in &forms {
+            match is_answered(context, &bare, other, *form).await {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(JobError::Feed(_)) => return Ok(false),

@@ -326,25 +326,22 @@ pub(super) async fn misleads(
     let taken = walk.records + page.len() as u64;
     let mut expected = walk.expected.or(page.head.count);
     let full = page.len() == usize::try_from(page.head.top).unwrap_or(usize::MAX);
-    // A full page without a link is a doubtful end, and so is one that a server may have cut at a size of its own: short of its count, or of a list without one.
+    // A full page without a link is a doubtful end, and so is one that a server may have cut at a size of its own:
+    // short of its count, or of a list without one.
     let doubtful = full || expected.map_or(query.count, |expected| taken < expected);
     if !doubtful {
         return Ok(false);
     }
     // It is asked on while this page is held.
     page.give_back();
-    let cut = if full {
-        // The feed's own count decides.
-        if expected.is_none() {
-            let keys = Query::key_list(run.resource);
-            expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
-        }
-        match expected {
-            Some(expected) => taken < expected,
-            None => goes_on(run, query, page).await?,
-        }
-    } else {
-        goes_on(run, query, page).await?
+    if full && expected.is_none() {
+        let keys = Query::key_list(run.resource);
+        expected = count(run, &Query { filter: query.filter.clone(), ..keys }).await?.count;
+    }
+    // Of a full page the feed's own count decides.
+    let cut = match expected.filter(|_| full) {
+        Some(expected) => taken < expected,
+        None => goes_on(run, query, page).await?,
     };
     if cut {
         tracing::warn!(

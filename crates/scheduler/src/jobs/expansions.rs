@@ -152,15 +152,13 @@ pub(crate) async fn try_again(context: &FeedContext, resource: Resource) -> Resu
 /// fetched without it, so it is asked for alone first: a part that stays off is no reason to fetch the others.
 pub(crate) async fn try_parts_again(run: &Run<'_>) -> Result<(), JobError> {
     let (context, resource) = (run.context, run.resource);
-    for ExpansionOff { expansion, .. } in rested(context, resource).await? {
-        let Expansion::Part(part) = expansion else { continue };
-        let others = MediaPart::ALL.into_iter().filter(|other| *other != part).collect();
-        let alone = Query {
-            expand: vec![Relation::Media],
-            omit: others,
-            count: false,
-            ..Query::collection(resource)
-        };
+    let rested: BTreeSet<Expansion> =
+        rested(context, resource).await?.into_iter().map(|off| off.expansion).collect();
+    let media = Query { expand: vec![Relation::Media], ..Query::collection(resource) };
+    for (expansion, alone) in context.settings.fetcher.api.apart(&media) {
+        if matches!(expansion, Expansion::Whole(_)) || !rested.contains(&expansion) {
+            continue;
+        }
         let refusal = match ask(run, &alone, 1).await {
             Ok(answer) => answer.err(),
             // A record that breaks it, or no answer in time: the others are not held up by it.

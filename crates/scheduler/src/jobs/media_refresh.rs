@@ -9,12 +9,13 @@ use spark_domain::fingerprint::FINGERPRINT_FIELDS;
 use spark_domain::plan::media::{self, Known, Verdict};
 use spark_domain::plan::page_size::{self, FIRST_PARENTS, MOST_PARENTS};
 use spark_domain::walk::Position;
-use spark_domain::{Checkpoint, Query, Record, RecordKey, Relation, Resource, Timestamp, Walk};
+use spark_domain::{Checkpoint, MediaPart, Query, Record, RecordKey, Relation, Resource, Timestamp, Walk};
 use spark_fetcher::Error as FeedError;
 use spark_store::{RelationAnswer, RelationCommit, RelationState, UnfetchedRelations};
 
 use super::bad_record::put_away;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
+use super::expansions::Offered;
 use super::{Ended, Run, begin, expansions};
 use crate::error::{JobError, chain};
 
@@ -57,9 +58,10 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<Ended, JobError> {
 
 /// Refreshes a batch of what is due; whether there was any.
 async fn refresh_due(run: &mut Run<'_>, parents: &mut u32) -> Result<bool, JobError> {
-    let due = due(run, *parents).await?;
+    let offered = expansions::offered(run.context, run.resource).await?;
+    let due = due(run, &offered.relations, *parents).await?;
     // What is left over for want of an expansion is not due any more.
-    refresh(run, &due, None, parents).await?;
+    refresh(run, &due, &offered.omit, None, parents).await?;
     Ok(!due.is_empty())
 }
 
@@ -81,7 +83,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
         None => begin(run, None, &checkpoint).await?,
     };
     loop {
-        let relations = expansions::offered(context, resource).await?.relations;
+        let Offered { relations, omit } = expansions::offered(context, resource).await?;
         let after = match &walk.position {
             Position::After(key) => Some(key.clone()),
             Position::Start | Position::Link(_) | Position::End => None,
@@ -108,7 +110,7 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
             })
             .collect();
         let behind = Walk { position: Position::After(last), ..walk.clone() };
-        if refresh(run, &wanted, Some(&behind), parents).await? == Refreshed::WithFewerRelations {
+        if refresh(run, &wanted, &omit, Some(&behind), parents).await? == Refreshed::WithFewerRelations {
             continue;
         }
         walk = behind;
@@ -121,12 +123,11 @@ async fn fill(run: &mut Run<'_>, parents: &mut u32) -> Result<(), JobError> {
 }
 
 /// What is due now.
-async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
+async fn due(run: &Run<'_>, relations: &[Relation], parents: u32) -> Result<Vec<Wanted>, JobError> {
     let context = run.context;
-    let relations = expansions::offered(context, run.resource).await?.relations;
     let due = crate::persist!(
         context,
-        context.store.due_relations(context.feed(), run.resource, &relations, i64::from(parents))
+        context.store.due_relations(context.feed(), run.resource, relations, i64::from(parents))
     )?;
     Ok(due
         .into_iter()
@@ -151,6 +152,7 @@ async fn due(run: &Run<'_>, parents: u32) -> Result<Vec<Wanted>, JobError> {
 async fn refresh(
     run: &mut Run<'_>,
     wanted: &[Wanted],
+    omit: &[MediaPart],
     position: Option<&Walk>,
     parents: &mut u32,
 ) -> Result<Refreshed, JobError> {
@@ -159,13 +161,12 @@ async fn refresh(
     let expand: BTreeSet<Relation> =
         wanted.iter().flat_map(|parent| parent.relations.iter().map(|(relation, _)| *relation)).collect();
     let expand: Vec<Relation> = expand.into_iter().collect();
-    let omit = expansions::offered(context, resource).await?.omit;
     let select = selected(run).await?;
     let question = KeyQuestion {
         resource,
         select: &select,
         expand: &expand,
-        omit: &omit,
+        omit,
         control: None,
         may_be_silent: false,
         priority: run.job.priority(),
@@ -184,7 +185,7 @@ async fn refresh(
             Ok(KeyAnswer::Misread { asked }) => return Err(JobError::KeysMisread { asked }),
             Err(JobError::Feed(error)) if expansions::may_be_meant(&error) => {
                 // What one listing is refused for says nothing about the others: the whole list tells.
-                let (expand, omit) = (expand.clone(), omit.clone());
+                let (expand, omit) = (expand.clone(), omit.to_vec());
                 let list = Query { expand, omit, count: false, ..Query::collection(resource) };
                 if expansions::turn_off_refused(run, &list, 1).await? {
                     return Ok(Refreshed::WithFewerRelations);

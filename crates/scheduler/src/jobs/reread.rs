@@ -6,7 +6,7 @@ use spark_domain::job::Priority;
 use spark_domain::plan::change::Stored;
 use spark_domain::plan::reread::{Settled, settle};
 use spark_domain::{Record, RecordKey, Rejected};
-use spark_store::{Confirmed, PageCommit, Reread, RereadResult};
+use spark_store::{Confirmed, Reread, RereadResult};
 
 use super::Run;
 use super::bad_record::put_away;
@@ -35,16 +35,8 @@ pub(crate) async fn run(run: &mut Run<'_>) -> Result<(), JobError> {
 async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
     let context = run.context;
     let keys: Vec<RecordKey> = due.iter().map(|reread| reread.key.clone()).collect();
-    let question = KeyQuestion {
-        resource: run.resource,
-        select: &[],
-        expand: &[],
-        omit: &[],
-        control: None,
-        may_be_silent: false,
-        // Nobody waits for these: they are as patient as media.
-        priority: Priority::Relations,
-    };
+    // Nobody waits for these: they are as patient as media.
+    let question = KeyQuestion::records(run.resource, Priority::Relations);
     let preferred = preferred_form(context, run.resource).await?;
     let (asked, pages) = match read(context, &question, &keys, preferred).await? {
         KeyAnswer::Pages { asked, pages } => (asked, pages),
@@ -78,22 +70,7 @@ async fn batch(run: &mut Run<'_>, due: &[Reread]) -> Result<(), JobError> {
         }
         results.push(RereadResult { key: reread.key.clone(), again });
     }
-    let commit = PageCommit {
-        run: run.id,
-        resource: run.resource,
-        job: run.job,
-        shape: context.shape(run.resource),
-        records: &take,
-        rejected: &rejected,
-        relations: context.settings.relations_of(run.resource),
-        expanded: &[],
-        mark_relations: true,
-        confirmed: &confirmed,
-        cache_window: context.settings.cache_window,
-        stage_keys: None,
-        checkpoint: None,
-        finish: None,
-    };
+    let commit = context.page_of_keys((run.id, run.job), run.resource, &take, &rejected, &confirmed);
     let outcome = crate::persist!(context, context.store.commit_page(&context.lease, &commit))?;
     // Another page was faster with one that we hold for confirmed: it is looked at once more.
     if outcome.older + outcome.held > 0 {

@@ -4,7 +4,7 @@
 //! Spark stamps whatever it lists; other servers do not always.
 
 use spark_domain::{Job, RecordKey};
-use spark_store::{Confirmed, PageCommit};
+use spark_store::Confirmed;
 
 use super::Run;
 use super::by_key::{KeyAnswer, KeyQuestion, preferred_form, read};
@@ -23,7 +23,7 @@ pub(super) async fn read_again(run: &mut Run<'_>) -> Result<(), JobError> {
         let Some(last) = keys.last().cloned() else { break };
         let mut rest = keys.as_slice();
         while !rest.is_empty() {
-            rest = &rest[batch(run, rest).await?.min(rest.len())..];
+            rest = &rest[batch(run, rest).await?..];
             if context.is_stopping() {
                 return Err(JobError::Cancelled);
             }
@@ -38,15 +38,7 @@ pub(super) async fn read_again(run: &mut Run<'_>) -> Result<(), JobError> {
 /// Reads and stores as many of the leading keys as one question holds; how many.
 async fn batch(run: &mut Run<'_>, keys: &[RecordKey]) -> Result<usize, JobError> {
     let context = run.context;
-    let question = KeyQuestion {
-        resource: run.resource,
-        select: &[],
-        expand: &[],
-        omit: &[],
-        control: None,
-        may_be_silent: false,
-        priority: run.job.priority(),
-    };
+    let question = KeyQuestion::records(run.resource, run.job.priority());
     let preferred = preferred_form(context, run.resource).await?;
     let (asked, pages) = match read(context, &question, keys, preferred).await? {
         KeyAnswer::Pages { asked, pages } => (asked, pages),
@@ -65,22 +57,8 @@ async fn batch(run: &mut Run<'_>, keys: &[RecordKey]) -> Result<usize, JobError>
         records.extend(page.records);
         rejected.extend(page.rejected);
     }
-    let commit = PageCommit {
-        run: run.id,
-        resource: run.resource,
-        job: Job::Lookback,
-        shape: context.shape(run.resource),
-        records: &records,
-        rejected: &rejected,
-        relations: context.settings.relations_of(run.resource),
-        expanded: &[],
-        mark_relations: true,
-        confirmed: &Confirmed::new(),
-        cache_window: context.settings.cache_window,
-        stage_keys: None,
-        checkpoint: None,
-        finish: None,
-    };
+    let nothing = Confirmed::new();
+    let commit = context.page_of_keys((run.id, Job::Lookback), run.resource, &records, &rejected, &nothing);
     let outcome = crate::persist!(context, context.store.commit_page(&context.lease, &commit))?;
     run.count(&outcome, pages.iter().map(|page| page.head.bytes).sum());
     Ok(asked)

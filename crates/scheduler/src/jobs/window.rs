@@ -1,8 +1,8 @@
 //! Asks for what changed in a window, in parts where the server cannot answer it whole.
 //!
 //! A server that is too slow for a filter (Spark 1516, or no answer in time) is asked for smaller pages first, down to
-//! the smallest; then for the first half of the window, and so on. The parts of a window are one pass: it began when the first of them
-//! was asked for, and whoever resumes in the middle of them begins the pass anew.
+//! the smallest; then for the first half of the window, and so on. The parts of a window are one pass: it began when
+//! the first of them was asked for, and whoever resumes in the middle of them begins the pass anew.
 
 use spark_domain::plan::update::{self, UpdateWindow};
 use spark_domain::{Checkpoint, Query, Relation, Timestamp, Walk};

@@ -17,7 +17,8 @@ use crate::lease::Lease;
 enum Said<'a> {
     /// The whole set.
     Set(&'a RelationSet<'a>),
-    /// A part, some parts of `Media`, or an empty set of media though there are photos: asked for again after the cache window.
+    /// A part, some parts of `Media`, or an empty set of media though there are photos: asked for again after the cache
+    /// window.
     Doubtful,
     /// Nothing.
     Absent,

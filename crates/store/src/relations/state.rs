@@ -4,7 +4,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 
 use spark_domain::{Fingerprint, Relation, Resource, Timestamp};
 
@@ -247,6 +249,14 @@ pub(super) async fn write(
 /// Rows woken in one transaction.
 const WAKEN: i64 = 2_000;
 
+/// Wakes at most [`WAKEN`] rows; whether there may be more.
+async fn wake_some(
+    connection: &mut PgConnection,
+    wake: Query<'_, Postgres, PgArguments>,
+) -> Result<bool, Error> {
+    Ok(wake.execute(connection).await?.rows_affected() == WAKEN.cast_unsigned())
+}
+
 /// Makes due what waited for the end of a sweep; whether there is more of it.
 pub(super) async fn wake(
     connection: &mut PgConnection,
@@ -254,8 +264,7 @@ pub(super) async fn wake(
     resource: Resource,
 ) -> Result<bool, Error> {
     let wake = sqlx::query(WAKE).bind(lease.feed().as_str()).bind(resource.as_str()).bind(WAKEN);
-    let woken = wake.execute(connection).await?.rows_affected();
-    Ok(woken == WAKEN.cast_unsigned())
+    wake_some(connection, wake).await
 }
 
 /// Makes due what no stamp will; whether there is more of it.
@@ -266,8 +275,7 @@ pub(super) async fn wake_unstamped(
 ) -> Result<bool, Error> {
     let wake = sqlx::query(WAKE_UNSTAMPED.of(resource)).bind(lease.feed().as_str());
     let wake = wake.bind(resource.as_str()).bind(WAKEN);
-    let woken = wake.execute(connection).await?.rows_affected();
-    Ok(woken == WAKEN.cast_unsigned())
+    wake_some(connection, wake).await
 }
 
 /// Makes due whatever was fetched of a relation; whether there is more of it.
@@ -278,8 +286,7 @@ pub(crate) async fn wake_fetched(
     relation: Relation,
 ) -> Result<bool, Error> {
     let wake = sqlx::query(WAKE_FETCHED).bind(lease.feed().as_str()).bind(resource.as_str());
-    let woken = wake.bind(relation.as_str()).bind(WAKEN).execute(connection).await?.rows_affected();
-    Ok(woken == WAKEN.cast_unsigned())
+    wake_some(connection, wake.bind(relation.as_str()).bind(WAKEN)).await
 }
 
 /// Drops what was due for parents that are gone.

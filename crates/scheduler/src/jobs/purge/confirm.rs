@@ -91,13 +91,9 @@ async fn batch(
     };
     let select = [run.resource.key_field()];
     let question = KeyQuestion {
-        resource: run.resource,
         select: &select,
-        expand: &[],
-        omit: &[],
         control: control.as_ref(),
-        may_be_silent: false,
-        priority: run.job.priority(),
+        ..KeyQuestion::records(run.resource, run.job.priority())
     };
     let keys: Vec<RecordKey> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
     match read(context, &question, &keys, preferred).await? {
